@@ -80,7 +80,8 @@ mod time_time {
 
     impl From<OffsetDateTime> for UnixTime {
         fn from(time: OffsetDateTime) -> Self {
-            Self::from_nanos(time.unix_timestamp_nanos()).unwrap_or(Self::EPOCH) // time's range is far inside
+            Self::from_nanos(time.unix_timestamp_nanos()).unwrap_or(Self::EPOCH)
+            // time's range is far inside
         }
     }
 

@@ -63,7 +63,7 @@ impl NtpShort {
         if bits <= 0 {
             return Self::ZERO;
         }
-        let units = (bits - 1 >> 16) + 1;
+        let units = ((bits - 1) >> 16) + 1;
         if units > u32::MAX as i64 {
             Self::MAX
         } else {
