@@ -1,0 +1,106 @@
+//! Replace a file whole or not at all, and leave everything about it but its bytes as it was.
+//!
+//! Made for the files an administrator also edits (`/etc/sysctl.conf`, `ntp.conf`, `/etc/adjtime`, a drift file): read it
+//! as a [`Snapshot`], work out the new bytes, [`replace`](Snapshot::replace) it.
+//!
+//! - **Atomic and durable**: a temporary file in the same directory, fsync, rename, fsync of the directory. Whatever
+//!   kills the writer, the file is the old or the new one.
+//! - **No write at all** when the bytes are equal: no rename, no new inode, no new date.
+//! - **Symbolic links are followed**: the target is replaced, the link stays a link.
+//! - **Mode, owner and extended attributes** (ACLs, SELinux labels) are kept; where the owner cannot be kept the
+//!   replacement is refused. Hard links to the old file keep the old bytes, as with every rename.
+//! - **Refused when the file changed meanwhile**, by inode, size, dates or bytes; a file that appeared meanwhile is not
+//!   overwritten.
+//! - **Leftovers are cleared**: a temporary file names its writer (`.NAME.PID-COUNT.atomic`); the next replacement of
+//!   that file removes those whose writer is gone.
+//!
+//! The crates that exist for this (`atomic-write-file`, `tempfile`) rename and keep the mode, but neither follow links,
+//! keep attributes, notice another writer, nor find what a killed predecessor left.
+//!
+//! ```
+//! use atomic_file::{Outcome, Snapshot};
+//!
+//! let directory = tempfile::tempdir()?;
+//! let path = directory.path().join("ntp.drift");
+//! let file = Snapshot::read(&path)?; // a missing file reads as empty
+//! assert_eq!(file.replace(b"-7.313\n")?, Outcome::Created);
+//! let file = Snapshot::read(&path)?;
+//! assert_eq!(file.bytes(), b"-7.313\n");
+//! assert_eq!(file.replace(b"-7.313\n")?, Outcome::Unchanged);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod identity;
+mod metadata;
+mod replace;
+mod snapshot;
+mod temporary;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use replace::{Outcome, Replacement, Step};
+pub use snapshot::Snapshot;
+
+/// Why a file was not read or not replaced. Whichever it is, the file still holds its old bytes, except after
+/// [`NotDurable`](AtomicError::NotDurable).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AtomicError {
+    /// A system call failed.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// The path names a directory, a device, a pipe or a socket.
+    #[error("{} is not a regular file", path.display())]
+    NotRegular {
+        /// The path, links followed.
+        path: PathBuf,
+    },
+    /// The file is no longer the one that was read.
+    #[error("{} was changed by someone else meanwhile", path.display())]
+    Changed {
+        /// The path, links followed.
+        path: PathBuf,
+    },
+    /// The new file is in place, but the directory could not be flushed: after a power loss it may be the old one.
+    #[error("{} is replaced, but its directory could not be flushed: {source}", path.display())]
+    NotDurable {
+        /// The path, links followed.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+}
+
+impl AtomicError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// What the system said, where it was the system.
+    #[must_use]
+    pub fn kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } | Self::NotDurable { source, .. } => Some(source.kind()),
+            Self::NotRegular { .. } | Self::Changed { .. } => None,
+        }
+    }
+}
+
+/// Makes `path` hold `bytes`, whatever it held: [`Snapshot::read`] and [`Snapshot::replace`] in one.
+///
+/// # Errors
+/// As both.
+pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Outcome, AtomicError> {
+    Snapshot::read(path)?.replace(bytes)
+}
