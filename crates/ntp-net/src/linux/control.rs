@@ -1,0 +1,346 @@
+//! Control messages (cmsg(3)) as octets: a walk over what the kernel wrote and a writer for what it reads.
+//!
+//! Both are pure functions, so that a hostile or cut buffer can be tried without a kernel. The layout is the one of
+//! `struct cmsghdr`: a length that counts the header, level, type, and data, everything aligned to the machine word.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ntp_types::{NtpTimestamp, UnixTime};
+
+use super::name::{parse, unmapped};
+
+const WORD: usize = size_of::<usize>();
+/// Length, level, type; a multiple of [`WORD`] on every machine.
+const HEADER: usize = (WORD + 4 + 4).div_ceil(WORD) * WORD;
+/// Room for every message a socket of ours can get at once: stamps (3 timespecs), packet info, extended error with
+/// its offender.
+pub(super) const RECEIVE_LEN: usize = 192;
+/// Room for packet info, stamp flags and stamp id.
+pub(super) const SEND_LEN: usize = 96;
+
+/// Memory for control messages.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(8))]
+pub(super) struct Control<const N: usize>(pub(super) [u8; N]);
+
+/// One control message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Message<'a> {
+    pub(super) level: i32,
+    pub(super) kind: i32,
+    pub(super) data: &'a [u8],
+}
+
+/// The control messages of a buffer, front to back; ends at the first that cannot be whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Walk<'a>(pub(super) &'a [u8]);
+
+const fn aligned(len: usize) -> usize {
+    (len + WORD - 1) & !(WORD - 1)
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Message<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Message<'a>> {
+        let (len, rest) = self.0.split_first_chunk::<WORD>()?;
+        let (level, rest) = rest.split_first_chunk::<4>()?;
+        let (kind, _) = rest.split_first_chunk::<4>()?;
+        let len = usize::from_ne_bytes(*len);
+        // Below the header it would not get on; beyond the buffer it would read what nobody wrote.
+        let data = self.0.get(HEADER..len)?;
+        self.0 = self.0.get(aligned(len)..).unwrap_or(&[]);
+        Some(Message { level: i32::from_ne_bytes(*level), kind: i32::from_ne_bytes(*kind), data })
+    }
+}
+
+/// What the control messages of one datagram say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Ancillary {
+    /// By the system clock.
+    pub(super) kernel: Option<NtpTimestamp>,
+    /// By the interface's clock.
+    pub(super) hardware: Option<NtpTimestamp>,
+    pub(super) local: Option<IpAddr>,
+    pub(super) interface: Option<u32>,
+    pub(super) error: Option<ExtendedError>,
+}
+
+/// `struct sock_extended_err` and the address behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ExtendedError {
+    pub(super) errno: i32,
+    pub(super) origin: u8,
+    pub(super) kind: u8,
+    pub(super) code: u8,
+    pub(super) info: u32,
+    pub(super) data: u32,
+    pub(super) offender: Option<IpAddr>,
+}
+
+impl Ancillary {
+    /// Reads what it knows and passes over the rest.
+    #[inline]
+    pub(super) fn read(control: &[u8]) -> Self {
+        let mut found = Self::default();
+        for Message { level, kind, data } in Walk(control) {
+            match (level, kind) {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => found.kernel = timestamp(data),
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => {
+                    found.kernel = timestamp(data);
+                    found.hardware = data.get(2 * TIMESPEC..).and_then(timestamp);
+                }
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => found.packet_info_v4(data),
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => found.packet_info_v6(data),
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+                    found.error = extended_error(data);
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// `struct in_pktinfo`: interface, local address of ours, destination in the header. The second is the first when
+    /// it is one of ours and else (broadcast, multicast) the one to answer from.
+    #[inline]
+    fn packet_info_v4(&mut self, data: &[u8]) {
+        if let Some((index, rest)) = data.split_first_chunk::<4>() {
+            self.interface = u32::try_from(i32::from_ne_bytes(*index)).ok().filter(|&index| index != 0);
+            self.local = rest.first_chunk::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets)));
+        }
+    }
+
+    /// `struct in6_pktinfo`: destination, interface.
+    #[inline]
+    fn packet_info_v6(&mut self, data: &[u8]) {
+        if let Some((octets, rest)) = data.split_first_chunk::<16>() {
+            self.local = Some(unmapped(Ipv6Addr::from(*octets)));
+            self.interface =
+                rest.first_chunk::<4>().map(|index| u32::from_ne_bytes(*index)).filter(|&index| index != 0);
+        }
+    }
+}
+
+const LONG: usize = size_of::<libc::c_long>();
+const TIMESPEC: usize = 2 * LONG;
+
+/// `struct timespec`; `None` when it is not there or zero, the kernel's way to say that there is none.
+#[inline]
+fn timestamp(data: &[u8]) -> Option<NtpTimestamp> {
+    let (seconds, rest) = data.split_first_chunk::<LONG>()?;
+    let nanos = libc::c_long::from_ne_bytes(*rest.first_chunk::<LONG>()?);
+    let seconds = libc::c_long::from_ne_bytes(*seconds);
+    if seconds == 0 && nanos == 0 {
+        return None;
+    }
+    #[allow(clippy::useless_conversion)] // c_long has 32 bits elsewhere
+    UnixTime::new(seconds.into(), u32::try_from(nanos).ok()?).map(NtpTimestamp::from_unix)
+}
+
+fn extended_error(data: &[u8]) -> Option<ExtendedError> {
+    let (errno, rest) = data.split_first_chunk::<4>()?;
+    let ([origin, kind, code, _], rest) = rest.split_first_chunk::<4>()?;
+    let (info, rest) = rest.split_first_chunk::<4>()?;
+    let (number, rest) = rest.split_first_chunk::<4>()?;
+    Some(ExtendedError {
+        errno: i32::from_ne_bytes(*errno),
+        origin: *origin,
+        kind: *kind,
+        code: *code,
+        info: u32::from_ne_bytes(*info),
+        data: u32::from_ne_bytes(*number),
+        offender: parse(rest).map(|address| address.ip()).filter(|ip| !ip.is_unspecified()),
+    })
+}
+
+/// Control messages for a datagram to send.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Writer {
+    control: Control<SEND_LEN>,
+    len: usize,
+}
+
+impl Writer {
+    pub(super) const fn new() -> Self {
+        Self { control: Control([0; SEND_LEN]), len: 0 }
+    }
+
+    /// Adds a message; one that does not fit is left out (nothing that is written here can be too much).
+    fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
+        let len = HEADER + data.len();
+        let Some(place) = self.control.0.get_mut(self.len..self.len + aligned(len)) else { return };
+        let (head, body) = place.split_at_mut(HEADER);
+        let fields: [&[u8]; 3] = [&len.to_ne_bytes(), &level.to_ne_bytes(), &kind.to_ne_bytes()];
+        for (place, octet) in head.iter_mut().zip(fields.into_iter().flatten()) {
+            *place = *octet;
+        }
+        for (place, octet) in body.iter_mut().zip(data) {
+            *place = *octet;
+        }
+        self.len += aligned(len);
+    }
+
+    /// Send from this local address, over whichever interface the route takes.
+    pub(super) fn source(&mut self, ip: IpAddr, family: super::name::Family) {
+        match (ip, family) {
+            (IpAddr::V4(v4), super::name::Family::V4) => {
+                let [a, b, c, d] = v4.octets();
+                self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &[0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]);
+            }
+            (IpAddr::V4(v4), super::name::Family::V6) => self.source_v6(v4.to_ipv6_mapped()),
+            (IpAddr::V6(v6), super::name::Family::V6) => self.source_v6(v6),
+            (IpAddr::V6(_), super::name::Family::V4) => {}
+        }
+    }
+
+    fn source_v6(&mut self, ip: Ipv6Addr) {
+        let mut info = [0; 20];
+        for (place, octet) in info.iter_mut().zip(ip.octets()) {
+            *place = octet;
+        }
+        self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+    }
+
+    /// Stamp this datagram as `flags` say.
+    pub(super) fn stamp(&mut self, flags: u32) {
+        self.push(libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &flags.to_ne_bytes());
+    }
+
+    /// Report its stamp under this number.
+    pub(super) fn stamp_id(&mut self, id: u32) {
+        self.push(libc::SOL_SOCKET, SCM_TS_OPT_ID, &id.to_ne_bytes());
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.control.0.get(..self.len).unwrap_or(&[])
+    }
+}
+
+/// `SCM_TS_OPT_ID` of Linux 6.13 and later, not in libc.
+const SCM_TS_OPT_ID: i32 = 81;
+
+#[cfg(test)]
+mod tests {
+    use super::super::name::Family;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A buffer of whole messages.
+    fn laid_out(messages: &[(i32, i32, Vec<u8>)]) -> Vec<u8> {
+        let mut buffer = Vec::new();
+        for (level, kind, data) in messages {
+            let start = buffer.len();
+            buffer.extend((HEADER + data.len()).to_ne_bytes());
+            buffer.extend(level.to_ne_bytes());
+            buffer.extend(kind.to_ne_bytes());
+            buffer.resize(start + HEADER, 0);
+            buffer.extend(data);
+            buffer.resize(start + aligned(HEADER + data.len()), 0xee);
+        }
+        buffer
+    }
+
+    /// The walk by indices, as cmsg(3) words it.
+    fn reference(buffer: &[u8]) -> Vec<Message<'_>> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at + HEADER <= buffer.len() {
+            let len = usize::from_ne_bytes(buffer[at..at + WORD].try_into().unwrap());
+            if len < HEADER || len > buffer.len() - at {
+                break;
+            }
+            let number = |from: usize| i32::from_ne_bytes(buffer[from..from + 4].try_into().unwrap());
+            let data = &buffer[at + HEADER..at + len];
+            found.push(Message { level: number(at + WORD), kind: number(at + WORD + 4), data });
+            at += len.div_ceil(WORD) * WORD;
+        }
+        found
+    }
+
+    /// Buffers that look enough like the kernel's to get past the first checks.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let word = prop_oneof![0..200_usize, any::<usize>(), Just(usize::MAX), Just(usize::MAX - WORD), Just(HEADER)];
+        let level = prop_oneof![Just(libc::SOL_SOCKET), Just(libc::IPPROTO_IP), Just(libc::IPPROTO_IPV6), any::<i32>()];
+        let kind = prop_oneof![Just(libc::SCM_TIMESTAMPING), Just(libc::IP_PKTINFO), Just(libc::IP_RECVERR), 0..90_i32];
+        let message = (word, level, kind, prop::collection::vec(any::<u8>(), 0..80));
+        prop::collection::vec(message, 0..6).prop_map(|messages| {
+            let mut buffer = Vec::new();
+            for (len, level, kind, data) in messages {
+                buffer.extend(len.to_ne_bytes());
+                buffer.extend(level.to_ne_bytes());
+                buffer.extend(kind.to_ne_bytes());
+                buffer.extend(data);
+            }
+            buffer
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_laid_out_is_found(
+            messages in prop::collection::vec((any::<i32>(), any::<i32>(), prop::collection::vec(any::<u8>(), 0..70)), 0..6)
+        ) {
+            let buffer = laid_out(&messages);
+            let found: Vec<_> = Walk(&buffer).map(|m| (m.level, m.kind, m.data.to_vec())).collect();
+            prop_assert_eq!(found, messages);
+        }
+
+        #[test]
+        fn hostile_buffers_are_walked_as_the_manual_words_it(buffer in hostile(), cut in 0..400_usize) {
+            let buffer = &buffer[..cut.min(buffer.len())];
+            prop_assert_eq!(Walk(buffer).collect::<Vec<_>>(), reference(buffer));
+            let _ = Ancillary::read(buffer);
+        }
+
+        #[test]
+        fn noise_is_walked_as_the_manual_words_it(buffer: Vec<u8>) {
+            prop_assert_eq!(Walk(&buffer).collect::<Vec<_>>(), reference(&buffer));
+        }
+
+        #[test]
+        fn what_the_writer_writes_the_walk_reads(ip: [u8; 16], is_v4: bool, is_v4_socket: bool, flags: u32, id: u32) {
+            let [a, b, c, d, ..] = ip;
+            let ip = if is_v4 { IpAddr::from([a, b, c, d]) } else { unmapped(ip.into()) };
+            let family = if is_v4_socket { Family::V4 } else { Family::V6 };
+            let mut writer = Writer::new();
+            writer.source(ip, family);
+            let expected = (ip.is_ipv4() || !is_v4_socket).then_some(ip);
+            prop_assert_eq!(Ancillary::read(writer.as_bytes()).local, expected);
+            writer.stamp(flags);
+            writer.stamp_id(id);
+            let kinds: Vec<_> = Walk(writer.as_bytes()).filter(|m| m.level == libc::SOL_SOCKET).collect();
+            prop_assert_eq!(kinds.len(), 2);
+            prop_assert_eq!(kinds[0].data, &flags.to_ne_bytes()[..]);
+            prop_assert_eq!((kinds[1].kind, kinds[1].data), (SCM_TS_OPT_ID, &id.to_ne_bytes()[..]));
+        }
+    }
+
+    #[test]
+    fn stamps_and_errors_are_read_field_by_field() {
+        let long = |value: libc::c_long| value.to_ne_bytes();
+        let stamps: Vec<u8> = [1_700_000_000, 500_000_000, 0, 0, 42, 1].into_iter().flat_map(long).collect();
+        let offender = [2_u16.to_ne_bytes().as_slice(), &[0, 0, 10, 1, 2, 3], &[0; 8]].concat();
+        let error = [&111_i32.to_ne_bytes()[..], &[2, 3, 1, 0], &7_u32.to_ne_bytes(), &9_u32.to_ne_bytes(), &offender];
+        let buffer = laid_out(&[
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING, stamps),
+            (libc::IPPROTO_IP, libc::IP_RECVERR, error.concat()),
+        ]);
+        let found = Ancillary::read(&buffer);
+        let at = |seconds, nanos| UnixTime::new(seconds, nanos).map(NtpTimestamp::from_unix);
+        assert_eq!((found.kernel, found.hardware), (at(1_700_000_000, 500_000_000), at(42, 1)));
+        let expected = ExtendedError {
+            errno: 111,
+            origin: 2,
+            kind: 3,
+            code: 1,
+            info: 7,
+            data: 9,
+            offender: Some(IpAddr::from([10, 1, 2, 3])),
+        };
+        assert_eq!(found.error, Some(expected));
+        let zero = laid_out(&[(libc::SOL_SOCKET, libc::SCM_TIMESTAMPING, vec![0; 6 * LONG])]);
+        assert_eq!(Ancillary::read(&zero), Ancillary::default());
+    }
+}

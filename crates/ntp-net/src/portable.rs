@@ -1,0 +1,205 @@
+//! The socket on systems without a hand-made one: `std`, stamps by user space, no packet info.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use crate::{BindError, Datagram, Event, Granted, Options, Stamp, TransmitId, Wake};
+
+/// A UDP socket that never blocks by itself.
+#[derive(Debug)]
+pub struct Socket {
+    inner: UdpSocket,
+}
+
+impl Socket {
+    /// Opens a socket on `address`; port 0 takes any.
+    ///
+    /// # Errors
+    /// [`BindError`]. Options are not available here and no error, but for the interface.
+    pub fn bind(address: SocketAddr, options: &Options) -> Result<Self, BindError> {
+        if let Some(device) = &options.device {
+            let source = io::ErrorKind::Unsupported.into();
+            return Err(BindError::Device { address, device: device.clone(), source });
+        }
+        let inner = UdpSocket::bind(address).map_err(|source| BindError::Bind { address, source })?;
+        inner.set_nonblocking(true).map_err(|source| BindError::Open { address, source })?;
+        Ok(Self { inner })
+    }
+
+    /// What the kernel gave of the options: nothing beyond plain UDP.
+    #[must_use]
+    pub const fn granted(&self) -> &Granted {
+        &Granted::NONE
+    }
+
+    /// The address the socket is bound to.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    /// Takes the next datagram into `buffer`. One that fills the buffer counts as cut: `std` does not tell.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when there is none.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
+        let (len, source) = self.inner.recv_from(buffer)?;
+        Ok(Datagram {
+            len,
+            source,
+            local: None,
+            interface: None,
+            stamp: Stamp::user_now(),
+            hardware: None,
+            truncated: len == buffer.len(),
+        })
+    }
+
+    /// Waits for a datagram, at most `timeout` or for ever; `None` when the time is up.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_within(&self, buffer: &mut [u8], timeout: Option<Duration>) -> io::Result<Option<Datagram>> {
+        let mut poller = Poller::new();
+        poller.add(self);
+        loop {
+            match self.receive(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received.map(Some),
+            }
+            if poller.wait(timeout)? == Wake::TimedOut {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Sends `payload` to `to`; the local address is the system's choice.
+    ///
+    /// # Errors
+    /// What the system says about this datagram.
+    pub fn send_to(&self, payload: &[u8], to: SocketAddr, _from: Option<IpAddr>) -> io::Result<()> {
+        self.inner.send_to(payload, to).map(drop)
+    }
+
+    /// Sends like [`send_to`](Self::send_to); there are no transmit stamps.
+    ///
+    /// # Errors
+    /// As [`send_to`](Self::send_to).
+    pub fn send_stamped(&self, payload: &[u8], to: SocketAddr, from: Option<IpAddr>) -> io::Result<Option<TransmitId>> {
+        self.send_to(payload, to, from).map(|()| None)
+    }
+
+    /// There is no error queue.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`], always.
+    pub fn next_event(&self, _buffer: &mut [u8]) -> io::Result<Event> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+/// A set of sockets to wait for, looked at once in a while.
+#[derive(Debug, Default)]
+pub struct Poller {
+    sockets: Vec<(Option<UdpSocket>, bool)>,
+}
+
+/// How often the sockets are looked at.
+const LOOK: Duration = Duration::from_millis(1);
+
+impl Poller {
+    /// Nothing to wait for.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { sockets: Vec::new() }
+    }
+
+    /// Forgets every socket.
+    pub fn clear(&mut self) {
+        self.sockets.clear();
+    }
+
+    /// Waits for `source` to become readable; returns its place.
+    pub fn add(&mut self, source: &Socket) -> usize {
+        self.sockets.push((source.inner.try_clone().ok(), false));
+        self.sockets.len() - 1
+    }
+
+    /// UDP has room to send, as good as always.
+    pub fn want_write(&mut self, _place: usize, _on: bool) {}
+
+    /// Waits until a datagram is there, at most `timeout`, or for ever.
+    ///
+    /// # Errors
+    /// None here.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Wake> {
+        let end = timeout.map(|timeout| Instant::now() + timeout);
+        loop {
+            for (socket, is_readable) in &mut self.sockets {
+                *is_readable = socket.as_ref().is_some_and(|socket| match socket.peek_from(&mut [0]) {
+                    Ok(_) => true,
+                    Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+                });
+            }
+            let ready = self.sockets.iter().filter(|(_, is_readable)| *is_readable).count();
+            if ready > 0 {
+                return Ok(Wake::Ready(ready));
+            }
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(Wake::TimedOut);
+            }
+            std::thread::sleep(left.map_or(LOOK, |left| left.min(LOOK)));
+        }
+    }
+
+    /// Whether the last wait found something to receive at `place`.
+    #[must_use]
+    pub fn is_readable(&self, place: usize) -> bool {
+        self.sockets.get(place).is_some_and(|(_, is_readable)| *is_readable)
+    }
+
+    /// Whether there is room to send at `place`: as good as always.
+    #[must_use]
+    pub fn is_writable(&self, place: usize) -> bool {
+        place < self.sockets.len()
+    }
+
+    /// There is no error queue.
+    #[must_use]
+    pub fn has_event(&self, _place: usize) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_passes_and_says_that_user_space_stamped_it() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (server, client) =
+            (Socket::bind(any, &Options::new()).unwrap(), Socket::bind(any, &Options::new()).unwrap());
+        let mut buffer = [0; 8];
+        assert!(server.receive_within(&mut buffer, Some(Duration::from_millis(2))).unwrap().is_none());
+        assert_eq!(client.send_stamped(b"time", server.local_addr().unwrap(), None).unwrap(), None);
+        let datagram = server.receive_within(&mut buffer, Some(Duration::from_secs(1))).unwrap().unwrap();
+        assert_eq!((datagram.len, datagram.stamp.kind), (4, crate::StampKind::User));
+        assert_eq!(server.granted(), &Granted::NONE);
+        assert_eq!(server.next_event(&mut []).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let mut poller = Poller::new();
+        let place = poller.add(&server);
+        client.send_to(b"again", server.local_addr().unwrap(), None).unwrap();
+        assert_eq!(poller.wait(None).unwrap(), Wake::Ready(1));
+        poller.want_write(place, true);
+        assert!(poller.is_readable(place) && poller.is_writable(place) && !poller.has_event(place));
+        poller.clear();
+        assert!(!poller.is_readable(place));
+        let device = Socket::bind(any, &Options::new().device("lo"));
+        assert!(matches!(device, Err(BindError::Device { .. })));
+    }
+}
