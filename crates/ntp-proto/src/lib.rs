@@ -14,6 +14,28 @@
 //! the datagram and emitted again octet for octet. Offsets are **server minus client: positive means our clock is
 //! behind**.
 //!
+//! ```
+//! use ntp_proto::{AnswerTemplate, ClientRequest, Request, ServerVariables};
+//! use ntp_types::{LeapIndicator, NtpDuration, NtpTimestamp, Precision, Stratum};
+//!
+//! // A client asks; the nonce is 64 random bits of the caller's.
+//! let server = "192.0.2.1:123".parse()?;
+//! let (request, pending) = ClientRequest::new(NtpTimestamp::from_bits(0x1122_3344_5566_7788)).start(server);
+//!
+//! // A server whose clock is half a second ahead answers.
+//! let at = |millis: i64| NtpTimestamp::new(3_900_000_000, 0) + NtpDuration::from_nanos(millis * 1_000_000);
+//! let variables =
+//!     ServerVariables { leap: LeapIndicator::NoWarning, stratum: Stratum::PRIMARY, ..ServerVariables::default() };
+//! let answer = AnswerTemplate::new(&variables).answer(&Request::parse(&request)?, at(510), at(510));
+//!
+//! // The client takes nothing but the answer to what it asked.
+//! let reply = pending.accept(&answer, server, at(0), at(20))?;
+//! assert_eq!(reply.exchange.offset().human().to_string(), "+500.0 ms");
+//! assert_eq!(reply.exchange.delay().human().to_string(), "+20.00 ms");
+//! assert_eq!(reply.exchange.root_distance(Precision::from_log2(-24)).human().to_string(), "+10.00 ms");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! This is **not** the `ntp-proto` of crates.io, which belongs to ntpd-rs and keeps its packets private: add it by path
 //! or git.
 //!
@@ -29,3 +51,25 @@ pub mod control;
 pub mod keys;
 pub mod mac;
 pub mod private;
+
+mod emit;
+mod error;
+mod exchange;
+mod extension;
+mod header;
+mod mode;
+mod packet;
+mod respond;
+mod trailer;
+mod version;
+
+pub use emit::PacketWriter;
+pub use error::{EmitError, Field, Needed, ParseError};
+pub use exchange::{ClientRequest, Exchange, Pending, Reject, Rejected, Reply, UnsupportedVersion, MAX_DISPERSION};
+pub use extension::{ExtensionField, ExtensionRange, ExtensionType, Extensions};
+pub use header::{Header, Lead, HEADER_LENGTH};
+pub use mode::Mode;
+pub use packet::{Packet, PacketKind, Part, Reader};
+pub use respond::{AnswerTemplate, NotARequest, Request, ServerVariables};
+pub use trailer::{Ambiguities, Ambiguity, Mac};
+pub use version::Version;

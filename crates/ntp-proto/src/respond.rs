@@ -1,0 +1,252 @@
+//! The server's side: what a request asks for, and the answer as octets.
+//!
+//! A plain answer is a template with five fields patched, made once for each change of the server's own state. No
+//! answer is ever longer than its request.
+
+use ntp_types::{KissCode, LeapIndicator, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum};
+
+use crate::emit::PacketWriter;
+use crate::error::{EmitError, ParseError};
+use crate::exchange::set;
+use crate::header::{Header, Lead, HEADER_LENGTH};
+use crate::{ExtensionType, Mode, Packet, Version};
+
+/// A datagram that asks for time.
+///
+/// Clients (mode 3) are answered in mode 4 and symmetric active peers (mode 1) in mode 2. Mode 0 of version 1, which had
+/// no such field, asks too; from port 123 it may be a peer's, which the caller can tell and this cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Request<'a> {
+    packet: Packet<'a>,
+    answer: Mode,
+}
+
+/// Why a datagram gets no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotARequest {
+    /// It is not a time packet.
+    #[error(transparent)]
+    Malformed(#[from] ParseError),
+    /// Its mode asks for nothing. To answer an answer would make two servers talk for ever.
+    #[error("mode {mode} of version {version} asks for nothing")]
+    Mode {
+        /// The mode.
+        mode: Mode,
+        /// The version.
+        version: Version,
+    },
+}
+
+impl<'a> Request<'a> {
+    /// Reads a request, strictly.
+    ///
+    /// # Errors
+    /// [`NotARequest`].
+    #[inline(always)]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, NotARequest> {
+        Self::of(Packet::parse(bytes)?)
+    }
+
+    /// Whether a packet that was read already is one.
+    ///
+    /// # Errors
+    /// [`NotARequest::Mode`].
+    #[inline(always)]
+    pub fn of(packet: Packet<'a>) -> Result<Self, NotARequest> {
+        let (mode, version) = (packet.mode(), packet.version());
+        let answer = match mode {
+            Mode::Client => Mode::Server,
+            Mode::SymmetricActive => Mode::SymmetricPassive,
+            Mode::Reserved if version == Version::V1 => Mode::Server,
+            _ => return Err(NotARequest::Mode { mode, version }),
+        };
+        Ok(Self { packet, answer })
+    }
+
+    /// The packet.
+    #[must_use]
+    #[inline]
+    pub const fn packet(&self) -> Packet<'a> {
+        self.packet
+    }
+
+    /// The mode of the answer.
+    #[must_use]
+    #[inline]
+    pub const fn answer_mode(&self) -> Mode {
+        self.answer
+    }
+}
+
+/// What a server says about its own time in every answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)] // RFC 5905 §11.3's system variables, complete
+pub struct ServerVariables {
+    /// Leap warning, or that the clock is not synchronised.
+    pub leap: LeapIndicator,
+    /// Its stratum; 16 and above go out as 0.
+    pub stratum: Stratum,
+    /// Precision of its clock.
+    pub precision: Precision,
+    /// Round trip delay to the reference.
+    pub root_delay: NtpShort,
+    /// Its error bound.
+    pub root_dispersion: NtpShort,
+    /// Its source.
+    pub reference_id: ReferenceId,
+    /// When its clock was last corrected.
+    pub reference_timestamp: NtpTimestamp,
+}
+
+/// A server without time: leap 3, stratum 16, and no more.
+impl Default for ServerVariables {
+    fn default() -> Self {
+        Self {
+            leap: LeapIndicator::Unsynchronized,
+            stratum: Stratum::UNSYNCHRONIZED,
+            precision: Precision::default(),
+            root_delay: NtpShort::ZERO,
+            root_dispersion: NtpShort::ZERO,
+            reference_id: ReferenceId::UNSET,
+            reference_timestamp: NtpTimestamp::UNSET,
+        }
+    }
+}
+
+/// The answer a server gives to everyone, but for the fields that depend on the request.
+///
+/// ```
+/// use ntp_proto::{AnswerTemplate, Packet, Request, ServerVariables};
+/// use ntp_types::{LeapIndicator, NtpTimestamp, Stratum};
+///
+/// let variables =
+///     ServerVariables { leap: LeapIndicator::NoWarning, stratum: Stratum::PRIMARY, ..ServerVariables::default() };
+/// let template = AnswerTemplate::new(&variables);
+/// let mut datagram = [0; 48];
+/// datagram[0] = 0x1B; // version 3, mode 3
+/// let (t2, t3) = (NtpTimestamp::new(3_900_000_000, 0), NtpTimestamp::new(3_900_000_000, 9));
+/// let answer = template.answer(&Request::parse(&datagram)?, t2, t3);
+/// assert_eq!(answer[0], 0x1C); // version 3, mode 4
+/// assert_eq!(Packet::parse(&answer)?.transmit_timestamp(), t3);
+/// # Ok::<(), ntp_proto::NotARequest>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerTemplate {
+    /// Version, mode, poll, origin, receive and transmit are zero.
+    octets: [u8; HEADER_LENGTH],
+}
+
+impl AnswerTemplate {
+    /// Of what the server says about its own time.
+    #[must_use]
+    pub fn new(variables: &ServerVariables) -> Self {
+        let lead = Lead::new(variables.leap, Version::from_bits(0), Mode::Reserved);
+        let header = Header {
+            lead,
+            stratum: variables.stratum.on_wire(),
+            precision: variables.precision,
+            root_delay: variables.root_delay,
+            root_dispersion: variables.root_dispersion,
+            reference_id: variables.reference_id,
+            reference_timestamp: variables.reference_timestamp,
+            ..Header::default()
+        };
+        Self { octets: header.to_bytes() }
+    }
+
+    /// The plain answer: the request's version and poll, its transmit timestamp as origin, `receive` (T2), `transmit` (T3).
+    ///
+    /// An unset `receive` or `transmit` (the first instant of an era) becomes 2⁻³² s.
+    #[must_use]
+    #[inline(always)]
+    pub fn answer(&self, request: &Request<'_>, receive: NtpTimestamp, transmit: NtpTimestamp) -> [u8; HEADER_LENGTH] {
+        let [.., o0, o1, o2, o3, o4, o5, o6, o7] = *request.packet.header_bytes();
+        self.patch(request, [o0, o1, o2, o3, o4, o5, o6, o7], receive, transmit)
+    }
+
+    /// The interleaved answer: the request's *receive* timestamp as origin, and when the answer before truly left.
+    ///
+    /// For a request whose origin is the receive timestamp of an answer the server remembers (RFC 9769 §2).
+    #[must_use]
+    pub fn answer_interleaved(
+        &self,
+        request: &Request<'_>,
+        receive: NtpTimestamp,
+        previous_transmit: NtpTimestamp,
+    ) -> [u8; HEADER_LENGTH] {
+        self.patch(request, request.packet.receive_timestamp().to_bytes(), receive, previous_transmit)
+    }
+
+    /// A kiss-o'-death: leap 3, stratum 0, the code as reference id; `poll` is the least interval asked for.
+    ///
+    /// Its timestamps are no time and must not be used as such; they are all `receive`, and the origin is echoed.
+    ///
+    /// Source: RFC 5905 §7.4.
+    #[must_use]
+    pub fn kiss(
+        &self,
+        request: &Request<'_>,
+        code: KissCode,
+        poll: Poll,
+        receive: NtpTimestamp,
+    ) -> [u8; HEADER_LENGTH] {
+        let asked = request.packet.header();
+        let mut header = Header::new(LeapIndicator::Unsynchronized, asked.version(), request.answer);
+        header.poll = asked.poll.max(poll);
+        header.precision = Header::from_bytes(&self.octets).precision;
+        header.reference_id = code.into();
+        header.reference_timestamp = set(receive);
+        header.origin_timestamp = asked.transmit_timestamp;
+        header.receive_timestamp = set(receive);
+        header.transmit_timestamp = set(receive);
+        header.to_bytes()
+    }
+
+    /// Begins an answer in `buffer`, to add extension fields and a MAC or a crypto-NAK. `octets` is one of the answers above.
+    ///
+    /// # Errors
+    /// [`EmitError::Buffer`]; the writer's methods refuse what would make it longer than the request.
+    #[inline(always)]
+    pub fn begin<'b>(
+        request: &Request<'_>,
+        octets: &[u8; HEADER_LENGTH],
+        buffer: &'b mut [u8],
+    ) -> Result<PacketWriter<'b>, EmitError> {
+        PacketWriter::answer(buffer, octets, request.packet.version(), request.packet.as_bytes().len())
+    }
+
+    /// The NTS negative acknowledgement in `buffer`: the kiss code NTSN and the request's unique identifier. Its length.
+    ///
+    /// # Errors
+    /// [`EmitError::Buffer`].
+    ///
+    /// Source: RFC 8915 §5.7.
+    #[inline(always)]
+    pub fn nts_nak(&self, request: &Request<'_>, receive: NtpTimestamp, buffer: &mut [u8]) -> Result<usize, EmitError> {
+        let kiss = self.kiss(request, KissCode::NtsNak, request.packet.poll(), receive);
+        let writer = Self::begin(request, &kiss, buffer)?;
+        match request.packet.extension(ExtensionType::UNIQUE_IDENTIFIER) {
+            Some(identifier) => writer.field(identifier.kind, identifier.value)?.finish(),
+            None => writer.finish(),
+        }
+    }
+
+    #[inline(always)]
+    fn patch(
+        &self,
+        request: &Request<'_>,
+        origin: [u8; 8],
+        receive: NtpTimestamp,
+        transmit: NtpTimestamp,
+    ) -> [u8; HEADER_LENGTH] {
+        let asked = request.packet.header();
+        let mut answer = self.octets;
+        answer[0] |= asked.lead.to_bits() & 0x38 | request.answer.to_bits();
+        answer[2] = request.packet.header_bytes()[2];
+        answer[24..32].copy_from_slice(&origin);
+        answer[32..40].copy_from_slice(&set(receive).to_bytes());
+        answer[40..48].copy_from_slice(&set(transmit).to_bytes());
+        answer
+    }
+}
