@@ -1,0 +1,75 @@
+//! The machine's clocks: what they say, and how they are set right.
+//!
+//! | type | clock | read | step | steer |
+//! |---|---|---|---|---|
+//! | [`SystemClock`] | the kernel's `CLOCK_REALTIME` | [`SystemClock::status`]: everything in one unprivileged call | ✓ | ✓, slews that end |
+//! | [`Realtime`] | the same, only read | ✓ | | |
+//! | [`PhcClock`] | a PTP hardware clock, `/dev/ptp0` | ✓ | ✓ | ✓ |
+//! | [`SoftwareClock`] | exact integer maths over another clock; touches nothing | ✓ | ✓ | ✓ |
+//! | [`ManualClock`] | stands until it is moved, for tests | ✓ | | |
+//! | [`rtc`] | the battery clock, `/etc/adjtime`, boot and shutdown | | | |
+//!
+//! Three small traits by capability: [`ReadClock`], [`StepClock`], [`SteerClock`]. A steered clock takes a
+//! [`ClockCommand`](ntp_types::ClockCommand) and gives back [`Applied`](ntp_types::Applied): what was really done, as
+//! the kernel rounded it. An [`Adjustment`] compiles to exactly one `timex`, without a system call, and refuses what
+//! the kernel would silently clamp. Every system call goes through the [`kernel`] table, so that each failure can be
+//! brought about in a test.
+//!
+//! ```
+//! use ntp_clock::{ManualClock, ReadClock, SoftwareClock, SteerClock};
+//! use ntp_types::{ClockCommand, Frequency, NtpDuration, NtpTimestamp};
+//! use std::time::Duration;
+//!
+//! // A clock that starts 0.35 s ahead and runs 50 ppm fast, over a base that only tests move.
+//! let base = ManualClock::new(NtpTimestamp::new(3_900_000_000, 0));
+//! let mut clock = SoftwareClock::new(base)
+//!     .with_offset(NtpDuration::from_nanos(350_000_000))
+//!     .with_frequency_error(Frequency::from_ppm(50));
+//!
+//! // Take out the offset in ten seconds, and the frequency for good.
+//! let applied = clock.apply(&ClockCommand::Slew {
+//!     offset: NtpDuration::from_nanos(-350_000_000),
+//!     duration: Duration::from_secs(10),
+//!     frequency: Frequency::from_ppm(-50),
+//! })?;
+//! assert_eq!(applied.slew_rate.to_string(), "-35000.000 ppm");
+//! clock.base_mut().advance(Duration::from_secs(3600));
+//! assert!(clock.offset_from_base()?.abs() < NtpDuration::from_nanos(2));
+//! # Ok::<(), ntp_clock::ClockError>(())
+//! ```
+//!
+//! Without privilege, what the kernel thinks of its clock:
+//!
+//! ```no_run
+//! let status = ntp_clock::SystemClock::new().status()?;
+//! println!("{} ± {}, {}", status.time, status.max_error.human(), status.leap);
+//! # Ok::<(), ntp_clock::ClockError>(())
+//! ```
+//!
+//! Linux by hand on `libc`; elsewhere everything compiles, reading works through `std`, and the rest returns
+//! [`ClockError::Unsupported`]. Unsafe code stands in `src/linux/sys.rs` alone.
+
+#![deny(unsafe_code)]
+
+mod adjustment;
+mod error;
+pub mod kernel;
+#[cfg(target_os = "linux")]
+mod linux;
+mod manual;
+#[cfg(any(test, not(target_os = "linux")))]
+mod other;
+mod reading;
+mod slew;
+mod software;
+mod status;
+mod system;
+
+pub use adjustment::Adjustment;
+pub use error::{ClockError, Errno, Operation, OutOfRange};
+pub use manual::ManualClock;
+pub use reading::{ReadClock, Reading, SteerClock, StepClock};
+pub use slew::SlewPolicy;
+pub use software::SoftwareClock;
+pub use status::{ClockStatus, LeapState, PpsStatus, StatusFlags};
+pub use system::{Adjusted, Realtime, SystemClock};

@@ -1,0 +1,60 @@
+//! The calls of [`Host`](crate::kernel::Host) where this crate knows no system calls: the clock is read through `std`,
+//! everything else says that it is not supported.
+
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime};
+
+use ntp_types::UnixTime;
+
+use crate::kernel::{ClockId, PtpCapabilities, Timex};
+use crate::Errno;
+
+pub(crate) fn clock_gettime(clock: ClockId) -> Result<UnixTime, Errno> {
+    static START: OnceLock<Instant> = OnceLock::new();
+    match clock {
+        ClockId::Realtime => Ok(SystemTime::now().into()),
+        ClockId::MonotonicRaw => {
+            let elapsed = START.get_or_init(Instant::now).elapsed();
+            i128::try_from(elapsed.as_nanos()).ok().and_then(UnixTime::from_nanos).ok_or(Errno::EOVERFLOW)
+        }
+        ClockId::Descriptor(_) => Err(Errno::ENOSYS),
+    }
+}
+
+pub(crate) fn clock_settime(_: ClockId, _: UnixTime) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+pub(crate) fn clock_adjtime(_: ClockId, _: &mut Timex) -> Result<i32, Errno> {
+    Err(Errno::ENOSYS)
+}
+
+pub(crate) fn set_time_zone(_: i32) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+pub(crate) fn ptp_capabilities(_: i32) -> Result<PtpCapabilities, Errno> {
+    Err(Errno::ENOSYS)
+}
+
+pub(crate) const fn ticks_per_second() -> i64 {
+    100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_through_std_and_refuses_the_rest() {
+        let before = clock_gettime(ClockId::MonotonicRaw).unwrap();
+        assert!(clock_gettime(ClockId::Realtime).unwrap().seconds() > 1_600_000_000);
+        assert!(clock_gettime(ClockId::MonotonicRaw).unwrap() >= before);
+        assert_eq!(clock_gettime(ClockId::Descriptor(3)), Err(Errno::ENOSYS));
+        assert_eq!(clock_settime(ClockId::Realtime, UnixTime::EPOCH), Err(Errno::ENOSYS));
+        assert_eq!(clock_adjtime(ClockId::Realtime, &mut Timex::default()), Err(Errno::ENOSYS));
+        assert_eq!(set_time_zone(0), Err(Errno::ENOSYS));
+        assert_eq!(ptp_capabilities(3), Err(Errno::ENOSYS));
+        assert_eq!(ticks_per_second(), 100);
+    }
+}

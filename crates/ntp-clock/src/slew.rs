@@ -1,0 +1,99 @@
+//! How an offset is spread: which of the two ways, how fast, how long. Pure.
+//!
+//! The kernel can slew by itself (`ADJ_OFFSET_SINGLESHOT`): whole microseconds at up to 500 µs/s, and it ends whatever
+//! becomes of the process. Everything else is a change of rate that somebody must take back.
+
+use core::time::Duration;
+
+use ntp_types::{Frequency, NtpDuration};
+
+/// The kernel's own slew removes at most this in a second. Source: `MAX_TICKADJ`.
+const SELF_ENDING_MICROS_PER_SECOND: i64 = 500;
+
+/// Bounds for the slews of a [`SystemClock`](crate::SystemClock).
+///
+/// Three ways, by what would remain if the process were killed in the middle:
+///
+/// | slew | way | after SIGKILL |
+/// |---|---|---|
+/// | at most `harmless_rate` | frequency: exact and even | that rate: 1 ppm is 3.6 ms in an hour |
+/// | fits into its duration at 500 µs/s | the kernel's own, which ends by itself; whole microseconds | nothing |
+/// | faster | tick and frequency, up to `max_rate` | its rate, until a clock of this crate starts again |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct SlewPolicy {
+    /// The fastest slew; 100 000 ppm at the most.
+    pub max_rate: Frequency,
+    /// Up to here a slew goes by frequency even where the kernel's own would do.
+    pub harmless_rate: Frequency,
+    /// Whether the kernel's own slew is used at all.
+    pub self_ending: bool,
+}
+
+impl Default for SlewPolicy {
+    /// 10 000 ppm, 1 ppm, yes.
+    fn default() -> Self {
+        Self { max_rate: Frequency::from_ppm(10_000), harmless_rate: Frequency::from_ppm(1), self_ending: true }
+    }
+}
+
+/// How one slew will be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// There is nothing to slew.
+    None,
+    /// By the kernel, from the next second on, over this many seconds.
+    SelfEnding { micros: i64, seconds: u64 },
+    /// By a rate.
+    Rate(Frequency),
+}
+
+impl SlewPolicy {
+    /// The rate limit, never above what the kernel's ticks can do.
+    pub(crate) fn limit(&self) -> Frequency {
+        self.max_rate.abs().clamp_abs(Frequency::from_ppm(100_000))
+    }
+
+    pub(crate) fn plan(&self, offset: NtpDuration, duration: Duration) -> Plan {
+        let wanted = rate_for(offset, duration);
+        if wanted == Frequency::ZERO {
+            return Plan::None;
+        }
+        if self.self_ending && wanted.abs() > self.harmless_rate.abs() {
+            let micros = round_div(offset.to_nanos(), 1_000);
+            let seconds = micros.unsigned_abs().div_ceil(SELF_ENDING_MICROS_PER_SECOND.unsigned_abs());
+            // It starts with the next second of the clock, and must be over before the next command is likely to come.
+            if micros != 0 && Duration::from_secs(seconds.saturating_add(2)) <= duration {
+                return Plan::SelfEnding { micros, seconds };
+            }
+        }
+        Plan::Rate(wanted.clamp_abs(self.limit()))
+    }
+}
+
+/// The rate that adds `offset` within `duration`, to the nearest; as fast as the type goes when the duration is zero.
+pub(crate) fn rate_for(offset: NtpDuration, duration: Duration) -> Frequency {
+    let nanos = i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX).clamp(1, i128::from(i64::MAX));
+    // offset is in 2⁻³² s, a frequency in 2⁻⁶⁰: at most 2⁶³ · 2²⁸ · 2³⁰ on the way.
+    let scaled = (i128::from(offset.to_bits()) << 28) * 1_000_000_000;
+    let half = if scaled < 0 { -nanos / 2 } else { nanos / 2 };
+    let bits = (scaled + half) / nanos;
+    Frequency::from_bits(i64::try_from(bits).unwrap_or(if bits < 0 { -i64::MAX } else { i64::MAX }))
+}
+
+/// How long `rate` needs for `offset`, to the nearest nanosecond; zero when it never gets there.
+pub(crate) fn duration_for(offset: NtpDuration, rate: Frequency) -> Duration {
+    let rate = i128::from(rate.to_bits());
+    let scaled = (i128::from(offset.to_bits()) << 28) * 1_000_000_000;
+    if rate == 0 || (scaled < 0) != (rate < 0) {
+        return Duration::ZERO;
+    }
+    let nanos = (scaled + rate / 2) / rate;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// `value / divisor` for a positive divisor, to the nearest.
+const fn round_div(value: i64, divisor: i64) -> i64 {
+    let half = if value < 0 { -(divisor / 2) } else { divisor / 2 };
+    value.saturating_add(half) / divisor
+}
