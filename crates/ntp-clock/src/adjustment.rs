@@ -226,8 +226,8 @@ impl Adjustment {
             timex.constant = within("TAI offset", "s", i64::from(tai), min, max)?;
         }
         if let Some(status) = self.status {
-            let was_synchronized = self.step.is_none()
-                && self.base.is_some_and(|base| !base.contains(StatusFlags::UNSYNCHRONIZED));
+            let was_synchronized =
+                self.step.is_none() && self.base.is_some_and(|base| !base.contains(StatusFlags::UNSYNCHRONIZED));
             let becomes_synchronized = !was_synchronized && !status.contains(StatusFlags::UNSYNCHRONIZED);
             if becomes_synchronized && (timex.modes & modes::MAXERROR == 0 || timex.maxerror >= MAX_ERROR_MICROS) {
                 return Err(ClockError::NoMaxError);
@@ -246,12 +246,17 @@ impl Adjustment {
     fn frequency_word(&self, frequency: Frequency) -> Result<i64, OutOfRange> {
         let scaled = frequency.to_scaled_ppm();
         if !self.is_clamped && scaled.abs() > MAX_FREQUENCY_SCALED {
-            let ppb = (i128::from(frequency.to_bits()) * 1_000_000_000) >> 60;
-            let asked = i64::try_from(ppb).unwrap_or(i64::MAX);
+            let asked = ppb(frequency);
             return Err(OutOfRange { quantity: "frequency", unit: "ppb", asked, min: -500_000, max: 500_000 });
         }
         Ok(scaled.clamp(-MAX_FREQUENCY_SCALED, MAX_FREQUENCY_SCALED))
     }
+}
+
+/// In parts per billion, to the nearest.
+pub(crate) fn ppb(frequency: Frequency) -> i64 {
+    let ppb = (i128::from(frequency.to_bits()) * 1_000_000_000 + (1 << 59)) >> 60;
+    i64::try_from(ppb).unwrap_or(i64::MAX)
 }
 
 const fn writable(flags: StatusFlags) -> StatusFlags {

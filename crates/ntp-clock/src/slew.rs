@@ -81,6 +81,18 @@ pub(crate) fn rate_for(offset: NtpDuration, duration: Duration) -> Frequency {
     Frequency::from_bits(i64::try_from(bits).unwrap_or(if bits < 0 { -i64::MAX } else { i64::MAX }))
 }
 
+/// What the kernel's own slew really adds when it is given `micros`.
+///
+/// It spreads each second's share over a second of the clock it is making faster, which is that much shorter.
+pub(crate) fn self_ending_gain(micros: i64) -> NtpDuration {
+    // In units of 10⁻¹² s: a share of p µs gives p / (1 + p·10⁻⁶) µs, and the next term is below a picosecond.
+    let gain = |share: i64| i128::from(share) * 1_000_000 - i128::from(share) * i128::from(share);
+    let limit = SELF_ENDING_MICROS_PER_SECOND * micros.signum();
+    let whole = micros.checked_div(limit).unwrap_or(0);
+    let picos = i128::from(whole) * gain(limit) + gain(micros - whole * limit);
+    NtpDuration::from_nanos(i64::try_from(picos / 1_000).unwrap_or(0))
+}
+
 /// How long `rate` needs for `offset`, to the nearest nanosecond; zero when it never gets there.
 pub(crate) fn duration_for(offset: NtpDuration, rate: Frequency) -> Duration {
     let rate = i128::from(rate.to_bits());

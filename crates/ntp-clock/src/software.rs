@@ -52,12 +52,8 @@ impl<B> SoftwareClock<B> {
     /// Agrees with `base` until it is told otherwise.
     #[must_use]
     pub const fn new(base: B) -> Self {
-        let piece = Piece {
-            correction: 0,
-            frequency: Frequency::ZERO,
-            slew_rate: Frequency::ZERO,
-            slew: Duration::ZERO,
-        };
+        let piece =
+            Piece { correction: 0, frequency: Frequency::ZERO, slew_rate: Frequency::ZERO, slew: Duration::ZERO };
         Self { base, frequency_error: Frequency::ZERO, start: Cell::new(None), piece }
     }
 

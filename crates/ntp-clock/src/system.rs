@@ -4,8 +4,9 @@ use core::time::Duration;
 
 use ntp_types::{Applied, ClockCommand, Frequency, Instant, NtpDuration, NtpTimestamp, UnixTime};
 
+use crate::adjustment::ppb;
 use crate::kernel::{modes, ClockId, Host, Kernel, Timex};
-use crate::slew::{duration_for, Plan, SlewPolicy};
+use crate::slew::{duration_for, rate_for, self_ending_gain, Plan, SlewPolicy};
 use crate::status::{nominal_tick, total_rate, ClockStatus, StatusFlags};
 use crate::{Adjustment, ClockError, Operation, OutOfRange, ReadClock, Reading, SteerClock, StepClock};
 
@@ -126,7 +127,11 @@ impl<K: Kernel> SystemClock<K> {
     pub fn status(&self) -> Result<ClockStatus, ClockError> {
         let mut timex = Timex::default();
         let state = self.adjtime(Operation::Status, &mut timex)?;
-        self.status_of(state, &timex)
+        let time = match sampled_time(&timex) {
+            Some(time) => time,
+            None => self.time()?,
+        };
+        Ok(ClockStatus::new(state, &timex, self.kernel.ticks_per_second(), time))
     }
 
     /// The time with its date.
@@ -134,9 +139,7 @@ impl<K: Kernel> SystemClock<K> {
     /// # Errors
     /// [`ClockError`] when the system refuses.
     pub fn time(&self) -> Result<UnixTime, ClockError> {
-        self.kernel
-            .clock_gettime(ClockId::Realtime)
-            .map_err(|errno| ClockError::system(Operation::Read, errno))
+        self.kernel.clock_gettime(ClockId::Realtime).map_err(|errno| ClockError::system(Operation::Read, errno))
     }
 
     /// Carries out one adjustment, in one call.
@@ -161,11 +164,12 @@ impl<K: Kernel> SystemClock<K> {
             timex.modes |= modes::FREQUENCY | modes::TICK;
         }
         let operation = if step == NtpDuration::ZERO { Operation::Adjust } else { Operation::Step };
+        let before_time = self.time()?;
         let before = self.read()?;
         let state = self.adjtime(operation, &mut timex)?;
-        let after = self.monotonic()?;
-        let at = midpoint(before.at, after);
-        let status = self.status_of(state, &timex)?;
+        let at = midpoint(before.at, self.monotonic().unwrap_or(before.at));
+        let time = sampled_time(&timex).unwrap_or(before_time);
+        let status = ClockStatus::new(state, &timex, self.kernel.ticks_per_second(), time);
         if !steers {
             return Ok(Adjusted { applied: self.booked(at), status });
         }
@@ -201,20 +205,7 @@ impl<K: Kernel> SystemClock<K> {
     }
 
     fn adjtime(&self, operation: Operation, timex: &mut Timex) -> Result<i32, ClockError> {
-        self.kernel
-            .clock_adjtime(ClockId::Realtime, timex)
-            .map_err(|errno| ClockError::system(operation, errno))
-    }
-
-    fn status_of(&self, state: i32, timex: &Timex) -> Result<ClockStatus, ClockError> {
-        let is_nano = timex.status & StatusFlags::NANO.to_bits() != 0;
-        let nanos = timex.fraction.saturating_mul(if is_nano { 1 } else { 1_000 });
-        let time = u32::try_from(nanos).ok().and_then(|nanos| UnixTime::new(timex.seconds, nanos));
-        let time = match time {
-            Some(time) if timex.seconds != 0 => time,
-            _ => self.time()?, // not filled in
-        };
-        Ok(ClockStatus::new(state, timex, self.kernel.ticks_per_second(), time))
+        self.kernel.clock_adjtime(ClockId::Realtime, timex).map_err(|errno| ClockError::system(operation, errno))
     }
 
     fn monotonic(&self) -> Result<Instant, ClockError> {
@@ -225,14 +216,10 @@ impl<K: Kernel> SystemClock<K> {
     fn words(&self, rate: Frequency) -> Result<(i64, i64), ClockError> {
         let scaled = rate.to_scaled_ppm();
         let per_tick = (1_000_000_i64 << 16) / self.nominal_tick.max(1);
-        let ticks = if scaled.abs() <= 500 << 16 {
-            0
-        } else {
-            (scaled + scaled.signum() * per_tick / 2) / per_tick.max(1)
-        };
+        let ticks =
+            if scaled.abs() <= 500 << 16 { 0 } else { (scaled + scaled.signum() * per_tick / 2) / per_tick.max(1) };
         if ticks.abs() > self.nominal_tick / 10 {
-            let ppb = (i128::from(rate.to_bits()) * 1_000_000_000) >> 60;
-            let asked = i64::try_from(ppb).unwrap_or(i64::MAX);
+            let asked = ppb(rate);
             let (min, max) = (-100_000_000, 100_000_000);
             return Err(OutOfRange { quantity: "rate", unit: "ppb", asked, min, max }.into());
         }
@@ -287,9 +274,8 @@ impl<K: Kernel> SystemClock<K> {
         }
         let before = self.read()?;
         self.adjtime(operation, &mut timex)?;
-        let after = self.monotonic()?;
-        // In between the clock ran by `before`'s rate; half a call is well below a microsecond.
-        let at = midpoint(before.at, after);
+        // Done is done: a reading that fails now must not make it look refused.
+        let at = midpoint(before.at, self.monotonic().unwrap_or(before.at));
         let time = before.time + NtpDuration::from_std(at.since(before.at)) + step.unwrap_or_default();
         Ok((total_rate(timex.freq, timex.tick, self.nominal_tick), Reading { time, at }))
     }
@@ -321,11 +307,14 @@ impl<K: Kernel> SystemClock<K> {
         self.effective(slew.rate).over(elapsed) - booked
     }
 
-    /// Whether the monotonic clock took part in the slew: then the two clocks did not drift apart at all.
+    /// Whether the monotonic clock took part in the slew: then the two clocks hardly drifted apart.
+    ///
+    /// Only a fast and long slew tells, one that neither an oscillator's error nor the noise of reading can imitate.
     fn follows(&self, slew: Slew, now: Reading, elapsed: Duration, delivered: NtpDuration) -> bool {
-        const CLEAR: NtpDuration = NtpDuration::from_bits(1 << 22); // 1 ms: far above the noise of reading
+        const FAST: Frequency = Frequency::from_ppm(4_000);
+        const LONG: NtpDuration = NtpDuration::from_nanos(1_000_000);
         let apart = now.time.since(slew.start.time) - NtpDuration::from_std(elapsed);
-        delivered.abs() > CLEAR && apart.abs() < delivered.abs().half()
+        slew.rate.abs() >= FAST && delivered.abs() >= LONG && apart.abs() < delivered.abs().half().half()
     }
 
     /// A rate against a monotonic clock that is slewed by it too.
@@ -353,7 +342,7 @@ impl<K: Kernel> SystemClock<K> {
         let left = self.self_ending(micros)?;
         self.slew = None;
         let booked = rate.over(now.min(end).since(start.at));
-        Ok(NtpDuration::from_nanos(given.saturating_sub(left).saturating_mul(1_000)) - booked)
+        Ok(self_ending_gain(given.saturating_sub(left)) - booked)
     }
 
     fn apply_step(&mut self, offset: NtpDuration, frequency: Frequency) -> Result<Applied, ClockError> {
@@ -464,14 +453,20 @@ impl<K: Kernel> Drop for SystemClock<K> {
     }
 }
 
-/// The kernel's own slew begins at the clock's next second; booked evenly until it is certainly over.
+/// The kernel's own slew begins at the clock's next second; booked evenly until it is over.
 fn self_ending_slew(micros: i64, seconds: u64, now: Reading) -> Slew {
     let into_second = (u64::from(now.time.fraction()) * 1_000_000_000) >> 32;
     let wait = Duration::from_nanos(1_000_000_000 - into_second);
     let end = now.at + wait + Duration::from_secs(seconds);
-    let offset = NtpDuration::from_nanos(micros.saturating_mul(1_000));
-    let rate = crate::slew::rate_for(offset, end.since(now.at));
+    let rate = rate_for(self_ending_gain(micros), end.since(now.at));
     Slew { way: Way::SelfEnding(micros), rate, start: now, end }
+}
+
+/// The structure's own time, taken together with the rest; `None` where it is not filled in.
+fn sampled_time(timex: &Timex) -> Option<UnixTime> {
+    let is_nano = timex.status & StatusFlags::NANO.to_bits() != 0;
+    let nanos = u32::try_from(timex.fraction.saturating_mul(if is_nano { 1 } else { 1_000 })).ok()?;
+    UnixTime::new(timex.seconds, nanos).filter(|_| timex.seconds != 0)
 }
 
 fn step_of(timex: &Timex) -> NtpDuration {
@@ -483,9 +478,8 @@ fn midpoint(before: Instant, after: Instant) -> Instant {
 }
 
 fn monotonic<K: Kernel>(kernel: &K) -> Result<Instant, ClockError> {
-    let time = kernel
-        .clock_gettime(ClockId::MonotonicRaw)
-        .map_err(|errno| ClockError::system(Operation::Read, errno))?;
+    let time =
+        kernel.clock_gettime(ClockId::MonotonicRaw).map_err(|errno| ClockError::system(Operation::Read, errno))?;
     Ok(Instant::from_nanos(u64::try_from(time.to_nanos()).unwrap_or(0)))
 }
 
@@ -505,6 +499,5 @@ pub(crate) fn read_at<K: Kernel>(kernel: &K, clock: ClockId) -> Result<(UnixTime
         }
     }
     // The loop ran at least once.
-    best.map(|(_, time, at)| (time, at))
-        .ok_or(ClockError::Unsupported { operation: Operation::Read })
+    best.map(|(_, time, at)| (time, at)).ok_or(ClockError::Unsupported { operation: Operation::Read })
 }

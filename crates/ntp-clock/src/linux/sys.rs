@@ -122,6 +122,7 @@ pub(crate) fn ptp_capabilities(fd: c_int) -> Result<PtpCapabilities, Errno> {
     })
 }
 
+#[allow(clippy::useless_conversion)] // c_long has 32 bits on some targets
 pub(crate) fn ticks_per_second() -> i64 {
     // SAFETY: no pointers are involved.
     let ticks = i64::from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) });
