@@ -1,5 +1,7 @@
 //! The software clock against exact rational arithmetic.
 
+#![allow(clippy::unwrap_used)] // tests
+
 use std::time::Duration;
 
 use ntp_clock::{ManualClock, ReadClock, SoftwareClock, SteerClock, StepClock};

@@ -1,5 +1,8 @@
 //! The kernel's clock against a kernel in numbers: what is booked is what was delivered, whatever fails.
 
+#![allow(clippy::unwrap_used)] // tests
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // simulated times are small
+
 mod common;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! A kernel's clock in numbers, with the traps that the real one was seen to have.
 
-#![allow(dead_code)] // each test binary uses its part
+#![allow(dead_code, unreachable_pub)] // each test binary uses its part
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)] // simulated times are small
 
 use std::cell::RefCell;
 use std::rc::Rc;
