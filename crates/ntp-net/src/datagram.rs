@@ -92,3 +92,19 @@ pub enum Reach {
     /// Something else; the system's error number.
     Other(i32),
 }
+
+/// What became of a batch of replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use = "replies may have been refused"]
+pub struct SendReport {
+    /// Sent.
+    pub sent: usize,
+    /// Refused by the kernel, each for itself.
+    pub refused: usize,
+    /// Not sent because there was no more room.
+    pub blocked: usize,
+    /// The system's error number of the last that was refused.
+    pub error: Option<i32>,
+    /// Names the reply that was to be stamped, if it was sent.
+    pub stamp: Option<TransmitId>,
+}

@@ -7,6 +7,8 @@
 //! | [`Datagram`] | length, source, local address, interface, [`Stamp`], and whether it was cut short |
 //! | [`Stamp`], [`StampKind`] | a moment and who read it: the kernel, or user space after waking up |
 //! | [`Event`] | what the error queue holds: a transmit stamp with its packet's [`TransmitId`], or an ICMP error |
+//! | [`Batch`], [`SendReport`] | many datagrams with one system call, answered in place, without allocation |
+//! | [`SendLead`] | when the reply in each position of a batch leaves, learnt from transmit stamps |
 //! | [`Poller`], [`Wake`] | poll(2) over several descriptors with a timeout; a signal is an answer, not an error |
 //!
 //! On Linux receive stamps come from `SO_TIMESTAMPING`, where that is refused from `SO_TIMESTAMPNS`, and from user space
@@ -33,6 +35,7 @@
 //! All unsafe code stands in `src/linux/sys.rs`; the walk over control messages is a pure function over octets.
 
 mod datagram;
+mod lead;
 mod options;
 mod stamp;
 
@@ -42,12 +45,13 @@ mod linux;
 #[cfg_attr(target_os = "linux", allow(unreachable_pub))] // public elsewhere; here its tests alone see it
 mod portable;
 
-pub use datagram::{Datagram, Event, Reach, TransmitId, Transmitted, Unreachable};
+pub use datagram::{Datagram, Event, Reach, SendReport, TransmitId, Transmitted, Unreachable};
+pub use lead::SendLead;
 #[cfg(target_os = "linux")]
-pub use linux::{Poller, Socket};
+pub use linux::{Batch, Poller, Socket};
 pub use options::{Granted, Options};
 #[cfg(not(target_os = "linux"))]
-pub use portable::{Poller, Socket};
+pub use portable::{Batch, Poller, Socket};
 pub use stamp::{Stamp, StampKind};
 
 use std::io;

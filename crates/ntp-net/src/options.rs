@@ -1,5 +1,7 @@
 //! What is asked of the kernel for a socket, and what it gave.
 
+use std::time::Duration;
+
 use crate::StampKind;
 
 /// What to ask of the kernel. Whatever it refuses is missing from [`Granted`] and is no error, but for the interface.
@@ -19,6 +21,7 @@ pub struct Options {
     pub(crate) hop_limit: Option<u8>,
     pub(crate) receive_buffer: Option<usize>,
     pub(crate) send_buffer: Option<usize>,
+    pub(crate) wait: Option<Duration>,
 }
 
 impl Default for Options {
@@ -44,6 +47,7 @@ impl Options {
             hop_limit: None,
             receive_buffer: None,
             send_buffer: None,
+            wait: None,
         }
     }
 
@@ -130,6 +134,14 @@ impl Options {
     #[must_use]
     pub fn send_buffer(mut self, octets: usize) -> Self {
         self.send_buffer = Some(octets);
+        self
+    }
+
+    /// Receiving waits for a datagram, at most so long, and sending for room: for a thread that serves this socket
+    /// alone, and needs one system call less for it. By default nothing waits.
+    #[must_use]
+    pub fn wait(mut self, at_most: Duration) -> Self {
+        self.wait = Some(at_most);
         self
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::{BindError, Datagram, Event, Granted, Options, Stamp, TransmitId, Wake};
+use crate::{BindError, Datagram, Event, Granted, Options, SendReport, Stamp, TransmitId, Wake};
 
 /// A UDP socket that never blocks by itself.
 #[derive(Debug)]
@@ -101,6 +101,140 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Takes what is waiting, as much as the batch holds; returns how many.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when there is nothing.
+    pub fn receive_batch(&self, batch: &mut Batch) -> io::Result<usize> {
+        batch.received = 0;
+        batch.replies.clear();
+        while let Some(slot) = batch.slots.get_mut(batch.received) {
+            match self.receive(&mut slot.payload) {
+                Ok(datagram) => slot.datagram = Some(datagram),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && batch.received > 0 => break,
+                Err(error) => return Err(error),
+            }
+            batch.received += 1;
+        }
+        Ok(batch.received)
+    }
+
+    /// Sends the replies. One that the system refuses loses only itself.
+    pub fn send_batch(&self, batch: &mut Batch) -> SendReport {
+        let mut report = SendReport::default();
+        for (index, len) in batch.replies.drain(..) {
+            let Some(Slot { datagram: Some(datagram), payload }) = batch.slots.get(index) else { continue };
+            match self.send_to(payload.get(..len).unwrap_or(payload), datagram.source, datagram.local) {
+                Ok(()) => report.sent += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => report.blocked += 1,
+                Err(error) => {
+                    report.refused += 1;
+                    report.error = error.raw_os_error();
+                }
+            }
+        }
+        report
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    payload: Vec<u8>,
+    datagram: Option<Datagram>,
+}
+
+/// Memory for a batch of datagrams and the replies to them, allocated once.
+#[derive(Debug)]
+pub struct Batch {
+    slots: Vec<Slot>,
+    received: usize,
+    /// Slot and length of each reply, in the order of sending.
+    replies: Vec<(usize, usize)>,
+}
+
+impl Batch {
+    /// Room for `count` datagrams (1 to 1024) of up to `octets` octets.
+    #[must_use]
+    pub fn new(count: usize, octets: usize) -> Self {
+        let count = count.clamp(1, 1024);
+        let slots = vec![Slot { payload: vec![0; octets], datagram: None }; count];
+        Self { slots, received: 0, replies: Vec::with_capacity(count) }
+    }
+
+    /// Datagrams received by the last [`Socket::receive_batch`].
+    #[must_use]
+    pub const fn received(&self) -> usize {
+        self.received
+    }
+
+    /// Replies that wait to be sent.
+    #[must_use]
+    pub fn replies(&self) -> usize {
+        self.replies.len()
+    }
+
+    /// Goes over the received datagrams in order; see the Linux one.
+    pub fn respond(&mut self, mut answer: impl FnMut(&Datagram, &mut [u8]) -> Option<usize>) {
+        self.replies.clear();
+        for (index, slot) in self.slots.iter_mut().take(self.received).enumerate() {
+            if let Some(len) = slot.datagram.and_then(|datagram| answer(&datagram, &mut slot.payload)) {
+                self.replies.push((index, len));
+            }
+        }
+    }
+
+    /// Adds a datagram of its own to what will be sent; see the Linux one.
+    pub fn push(
+        &mut self,
+        _socket: &Socket,
+        to: SocketAddr,
+        _from: Option<IpAddr>,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        let index = self.replies.len();
+        let Some(slot) = self.slots.get_mut(index) else { return false };
+        let len = write(&mut slot.payload);
+        slot.datagram = Some(Datagram {
+            len,
+            source: to,
+            local: None,
+            interface: None,
+            stamp: Stamp::user_now(),
+            hardware: None,
+            truncated: false,
+        });
+        self.replies.push((index, len));
+        true
+    }
+
+    /// Forgets what was received and what was to be sent.
+    pub fn clear(&mut self) {
+        self.received = 0;
+        self.replies.clear();
+    }
+
+    /// Goes over the received datagrams in order, without answering.
+    pub fn for_each(&mut self, mut look: impl FnMut(&Datagram, &[u8])) {
+        self.respond(|datagram, buffer| {
+            look(datagram, buffer.get(..datagram.len).unwrap_or(buffer));
+            None
+        });
+    }
+
+    /// Goes over the replies in the order in which they will be sent.
+    pub fn replies_mut(&mut self, mut change: impl FnMut(usize, &mut [u8])) {
+        for (position, &(index, _)) in self.replies.iter().enumerate() {
+            if let Some(slot) = self.slots.get_mut(index) {
+                change(position, &mut slot.payload);
+            }
+        }
+    }
+
+    /// There are no transmit stamps.
+    pub fn stamp(&mut self, _position: usize) {}
+}
+
 /// A set of sockets to wait for, looked at once in a while.
 #[derive(Debug, Default)]
 pub struct Poller {
@@ -178,6 +312,36 @@ impl Poller {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_is_answered_in_place() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (server, client) =
+            (Socket::bind(any, &Options::new()).unwrap(), Socket::bind(any, &Options::new()).unwrap());
+        let mut batch = Batch::new(4, 16);
+        assert_eq!(server.receive_batch(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        for payload in [b"one", b"two", b"six"] {
+            client.send_to(payload, server.local_addr().unwrap(), None).unwrap();
+        }
+        assert_eq!((server.receive_batch(&mut batch).unwrap(), batch.received()), (3, 3));
+        batch.respond(|datagram, buffer| (buffer[0] != b't').then_some(datagram.len));
+        batch.replies_mut(|position, buffer| buffer[0] = b'0' + u8::try_from(position).unwrap());
+        batch.stamp(0);
+        assert_eq!(batch.replies(), 2);
+        assert_eq!(server.send_batch(&mut batch), SendReport { sent: 2, ..SendReport::default() });
+        batch.clear();
+        assert!(batch.push(&server, client.local_addr().unwrap(), None, |buffer| {
+            buffer[..3].copy_from_slice(b"2wo");
+            3
+        }));
+        assert_eq!(server.send_batch(&mut batch).sent, 1);
+        batch.for_each(|_, _| {});
+        let mut buffer = [0; 8];
+        for expected in [b"0ne", b"1ix", b"2wo"] {
+            let datagram = client.receive_within(&mut buffer, Some(Duration::from_secs(1))).unwrap().unwrap();
+            assert_eq!(&buffer[..datagram.len], expected);
+        }
+    }
 
     #[test]
     fn a_datagram_passes_and_says_that_user_space_stamped_it() {

@@ -1,8 +1,9 @@
 //! The moment of a datagram and who read it.
 
 use std::fmt;
+use std::time::SystemTime;
 
-use ntp_types::NtpTimestamp;
+use ntp_types::{NtpTimestamp, UnixTime};
 
 /// Who took a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +37,13 @@ impl Stamp {
 /// The system clock as it stands.
 #[inline]
 pub(crate) fn system_time() -> NtpTimestamp {
-    NtpTimestamp::from_unix(std::time::SystemTime::now().into())
+    let now = SystemTime::now();
+    // A date after 1970 has the two numbers ready; before it the conversion goes the long way.
+    let time = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| UnixTime::new(i64::try_from(since.as_secs()).ok()?, since.subsec_nanos()));
+    NtpTimestamp::from_unix(time.unwrap_or_else(|| now.into()))
 }
 
 /// `hardware`, `kernel` or `user`.

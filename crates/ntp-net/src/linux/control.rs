@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ntp_types::{NtpTimestamp, UnixTime};
 
-use super::name::{parse, unmapped};
+use super::name::{parse, unmapped, Family};
 
 const WORD: usize = size_of::<usize>();
 /// Length, level, type; a multiple of [`WORD`] on every machine.
@@ -155,66 +155,74 @@ fn extended_error(data: &[u8]) -> Option<ExtendedError> {
     })
 }
 
-/// Control messages for a datagram to send.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Writer {
-    control: Control<SEND_LEN>,
+/// Writes the control messages of a datagram to send, into the memory the kernel will read them from.
+#[derive(Debug)]
+pub(super) struct Writer<'a> {
+    control: &'a mut Control<SEND_LEN>,
     len: usize,
 }
 
-impl Writer {
-    pub(super) const fn new() -> Self {
-        Self { control: Control([0; SEND_LEN]), len: 0 }
+impl<'a> Writer<'a> {
+    /// An empty one; what stood in `control` is overwritten as messages come.
+    #[inline]
+    pub(super) fn new(control: &'a mut Control<SEND_LEN>) -> Self {
+        Self { control, len: 0 }
+    }
+
+    /// Goes on behind the first `len` octets.
+    pub(super) fn behind(control: &'a mut Control<SEND_LEN>, len: usize) -> Self {
+        Self { control, len }
     }
 
     /// Adds a message; one that does not fit is left out (nothing that is written here can be too much).
-    fn push(&mut self, level: i32, kind: i32, data: &[u8]) {
-        let len = HEADER + data.len();
-        let Some(place) = self.control.0.get_mut(self.len..self.len + aligned(len)) else { return };
-        let (head, body) = place.split_at_mut(HEADER);
-        let fields: [&[u8]; 3] = [&len.to_ne_bytes(), &level.to_ne_bytes(), &kind.to_ne_bytes()];
-        for (place, octet) in head.iter_mut().zip(fields.into_iter().flatten()) {
-            *place = *octet;
-        }
-        for (place, octet) in body.iter_mut().zip(data) {
-            *place = *octet;
-        }
-        self.len += aligned(len);
+    #[inline]
+    fn push<const D: usize>(&mut self, level: i32, kind: i32, data: [u8; D]) {
+        let place = self.control.0.get_mut(self.len..).and_then(<[u8]>::split_first_chunk_mut::<WORD>);
+        let Some((len_place, rest)) = place else { return };
+        let Some((level_place, rest)) = rest.split_first_chunk_mut::<4>() else { return };
+        let Some((kind_place, rest)) = rest.split_first_chunk_mut::<4>() else { return };
+        let Some(data_place) = rest.get_mut(HEADER - WORD - 8..).and_then(<[u8]>::first_chunk_mut::<D>) else { return };
+        *len_place = (HEADER + D).to_ne_bytes();
+        *level_place = level.to_ne_bytes();
+        *kind_place = kind.to_ne_bytes();
+        *data_place = data;
+        self.len += aligned(HEADER + D);
     }
 
     /// Send from this local address, over whichever interface the route takes.
-    pub(super) fn source(&mut self, ip: IpAddr, family: super::name::Family) {
+    #[inline]
+    pub(super) fn source(&mut self, ip: IpAddr, family: Family) {
         match (ip, family) {
-            (IpAddr::V4(v4), super::name::Family::V4) => {
+            (IpAddr::V4(v4), Family::V4) => {
                 let [a, b, c, d] = v4.octets();
-                self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &[0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]);
+                self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, [0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]);
             }
-            (IpAddr::V4(v4), super::name::Family::V6) => self.source_v6(v4.to_ipv6_mapped()),
-            (IpAddr::V6(v6), super::name::Family::V6) => self.source_v6(v6),
-            (IpAddr::V6(_), super::name::Family::V4) => {}
+            (IpAddr::V4(v4), Family::V6) => self.source_v6(v4.to_ipv6_mapped()),
+            (IpAddr::V6(v6), Family::V6) => self.source_v6(v6),
+            (IpAddr::V6(_), Family::V4) => {}
         }
     }
 
+    #[inline]
     fn source_v6(&mut self, ip: Ipv6Addr) {
         let mut info = [0; 20];
-        for (place, octet) in info.iter_mut().zip(ip.octets()) {
-            *place = octet;
+        if let Some(place) = info.first_chunk_mut() {
+            *place = ip.octets();
         }
-        self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+        self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
     }
 
-    /// Stamp this datagram as `flags` say.
-    pub(super) fn stamp(&mut self, flags: u32) {
-        self.push(libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &flags.to_ne_bytes());
+    /// Stamp this datagram as `flags` say and, with a number, report its stamp under that.
+    pub(super) fn stamp(&mut self, flags: u32, number: Option<u32>) {
+        self.push(libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags.to_ne_bytes());
+        if let Some(number) = number {
+            self.push(libc::SOL_SOCKET, SCM_TS_OPT_ID, number.to_ne_bytes());
+        }
     }
 
-    /// Report its stamp under this number.
-    pub(super) fn stamp_id(&mut self, id: u32) {
-        self.push(libc::SOL_SOCKET, SCM_TS_OPT_ID, &id.to_ne_bytes());
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.control.0.get(..self.len).unwrap_or(&[])
+    /// Octets written.
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 }
 
@@ -223,7 +231,6 @@ const SCM_TS_OPT_ID: i32 = 81;
 
 #[cfg(test)]
 mod tests {
-    use super::super::name::Family;
     use super::*;
     use proptest::prelude::*;
 
@@ -304,13 +311,14 @@ mod tests {
             let [a, b, c, d, ..] = ip;
             let ip = if is_v4 { IpAddr::from([a, b, c, d]) } else { unmapped(ip.into()) };
             let family = if is_v4_socket { Family::V4 } else { Family::V6 };
-            let mut writer = Writer::new();
+            let mut control = Control([0xee; SEND_LEN]);
+            let mut writer = Writer::new(&mut control);
             writer.source(ip, family);
+            writer.stamp(flags, Some(id));
+            let len = writer.len();
             let expected = (ip.is_ipv4() || !is_v4_socket).then_some(ip);
-            prop_assert_eq!(Ancillary::read(writer.as_bytes()).local, expected);
-            writer.stamp(flags);
-            writer.stamp_id(id);
-            let kinds: Vec<_> = Walk(writer.as_bytes()).filter(|m| m.level == libc::SOL_SOCKET).collect();
+            prop_assert_eq!(Ancillary::read(&control.0[..len]).local, expected);
+            let kinds: Vec<_> = Walk(&control.0[..len]).filter(|m| m.level == libc::SOL_SOCKET).collect();
             prop_assert_eq!(kinds.len(), 2);
             prop_assert_eq!(kinds[0].data, &flags.to_ne_bytes()[..]);
             prop_assert_eq!((kinds[1].kind, kinds[1].data), (SCM_TS_OPT_ID, &id.to_ne_bytes()[..]));

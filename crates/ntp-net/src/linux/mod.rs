@@ -1,5 +1,6 @@
 //! The socket on Linux.
 
+mod batch;
 mod control;
 mod name;
 mod open;
@@ -12,7 +13,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::control::{Ancillary, Control, ExtendedError, Writer, RECEIVE_LEN};
+pub use self::batch::Batch;
+use self::control::{Ancillary, Control, ExtendedError, Writer, RECEIVE_LEN, SEND_LEN};
 use self::name::{Family, Name};
 pub use self::poll::Poller;
 use crate::{
@@ -88,13 +90,11 @@ impl Socket {
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Datagram> {
         let mut name = Name::EMPTY;
         let mut control = Control([0; RECEIVE_LEN]);
-        let received = self.passing_over_errors(|descriptor| {
-            sys::receive(descriptor, buffer, &mut name, &mut control.0, libc::MSG_TRUNC)
-        })?;
+        let received =
+            self.passing_over_errors(|descriptor| sys::receive(descriptor, buffer, &mut name, &mut control.0, 0))?;
         let found = Ancillary::read(control.0.get(..received.control_len).unwrap_or(&[]));
         Ok(Datagram {
-            // With MSG_TRUNC the kernel tells the length on the wire.
-            len: received.len.min(buffer.len()),
+            len: received.len,
             source: name.address().ok_or(io::ErrorKind::InvalidData)?,
             local: found.local,
             interface: found.interface,
@@ -137,16 +137,27 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] when there is no room; otherwise the kernel refuses this datagram (no route,
     /// port 0, forbidden), and this one only.
     pub fn send_to(&self, payload: &[u8], to: SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
-        let mut control = Writer::new();
-        if let Some(from) = from {
-            control.source(from, self.family);
-        }
-        self.send_with(payload, to, &control)
+        self.send_with(payload, to, from, |_| {})
     }
 
-    fn send_with(&self, payload: &[u8], to: SocketAddr, control: &Writer) -> io::Result<()> {
+    /// Sends with control messages that `write` adds to the source address.
+    fn send_with(
+        &self,
+        payload: &[u8],
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        write: impl FnOnce(&mut Writer<'_>),
+    ) -> io::Result<()> {
         let name = Name::new(to, self.family).ok_or(io::ErrorKind::InvalidInput)?;
-        self.passing_over_errors(|descriptor| sys::send(descriptor, payload, &name, control.as_bytes())).map(drop)
+        let mut control = Control([0; SEND_LEN]);
+        let mut writer = Writer::new(&mut control);
+        if let Some(from) = from {
+            writer.source(from, self.family);
+        }
+        write(&mut writer);
+        let len = writer.len();
+        let control = control.0.get(..len).unwrap_or(&[]);
+        self.passing_over_errors(|descriptor| sys::send(descriptor, payload, &name, control)).map(drop)
     }
 
     /// Sends like [`send_to`](Self::send_to) and asks for a transmit stamp, which comes later as
@@ -160,24 +171,18 @@ impl Socket {
         }
         // Held over the call, so that our count and the kernel's keep the same order.
         let mut state = self.transmit.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut plain = Writer::new();
-        if let Some(from) = from {
-            plain.source(from, self.family);
-        }
-        plain.stamp(self.transmit_flags);
+        let send = |number| self.send_with(payload, to, from, |control| control.stamp(self.transmit_flags, number));
         if state.numbered {
-            let mut numbered = plain;
-            numbered.stamp_id(state.next);
-            match self.send_with(payload, to, &numbered) {
+            match send(Some(state.next)) {
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                     // Either this datagram or the number is refused: without the number it shows which.
-                    self.send_with(payload, to, &plain)?;
+                    send(None)?;
                     state.numbered = false;
                     state.base = state.next;
                 }
                 sent => sent?,
             }
-        } else if let Err(error) = self.send_with(payload, to, &plain) {
+        } else if let Err(error) = send(None) {
             // Kernels differ in whether a refused datagram counts: begin again from zero.
             self.restart_count()?;
             state.base = state.next;

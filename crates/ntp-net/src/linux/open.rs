@@ -1,8 +1,10 @@
 //! Opening a socket: every option asked for, every refusal a softer mode.
 
+use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::name::{Family, Name};
 use super::{sys, Socket, TransmitState};
@@ -24,6 +26,9 @@ pub(super) fn bind(address: SocketAddr, options: &Options) -> Result<Socket, Bin
     }
     granted.reuse_port = options.reuse_port && asked.flag(libc::SOL_SOCKET, libc::SO_REUSEPORT, true);
     asked.buffers(options);
+    if let Some(at_most) = options.wait {
+        asked.wait(at_most).map_err(|source| BindError::Open { address, source })?;
+    }
     // Before the address: what arrives first is to be stamped already.
     let flags = asked.stamps(options, &mut granted);
     granted.packet_info = options.packet_info && asked.packet_info();
@@ -97,6 +102,18 @@ impl Asked<'_> {
             let octets = i32::try_from(octets).unwrap_or(i32::MAX);
             let _ = self.number(libc::SOL_SOCKET, force, octets) || self.number(libc::SOL_SOCKET, plain, octets);
         }
+    }
+
+    /// Lets calls block, with a limit. The limit comes first: without it nothing would end a wait.
+    fn wait(&self, at_most: Duration) -> io::Result<()> {
+        let seconds = libc::c_long::try_from(at_most.as_secs()).unwrap_or(libc::c_long::MAX);
+        // Zero would mean for ever.
+        #[allow(clippy::unnecessary_fallible_conversions)] // c_long has 32 bits elsewhere
+        let micros = libc::c_long::try_from(at_most.subsec_micros().max((seconds == 0).into())).unwrap_or(0);
+        let value = [seconds.to_ne_bytes(), micros.to_ne_bytes()].concat();
+        sys::set_option(self.descriptor, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &value)?;
+        sys::set_option(self.descriptor, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &value)?;
+        sys::set_blocking(self.descriptor)
     }
 
     /// Asks for the richest stamps first and then for less.

@@ -1,0 +1,279 @@
+//! Many datagrams with one system call, answered in place.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::PoisonError;
+
+use super::control::{Ancillary, Writer};
+use super::name::{Family, Name};
+use super::sys::Messages;
+use super::{is_icmp, Socket, PENDING_ERRORS};
+use crate::{Datagram, SendReport, Stamp, StampKind, TransmitId};
+
+/// Memory for a batch of datagrams and the replies to them, allocated once.
+///
+/// A round is [`Socket::receive_batch`], [`respond`](Self::respond), perhaps
+/// [`replies_mut`](Self::replies_mut), and [`Socket::send_batch`]; nothing in it allocates or copies a payload.
+///
+/// ```
+/// use ntp_net::{Batch, Options, Socket};
+///
+/// let echo = Socket::bind("127.0.0.1:0".parse().unwrap(), &Options::new())?;
+/// let client = Socket::bind("127.0.0.1:0".parse().unwrap(), &Options::new())?;
+/// client.send_to(b"one", echo.local_addr()?, None)?;
+/// client.send_to(b"two", echo.local_addr()?, None)?;
+///
+/// let mut batch = Batch::new(64, 512);
+/// assert_eq!(echo.receive_batch(&mut batch)?, 2);
+/// batch.respond(|datagram, _buffer| Some(datagram.len));
+/// assert_eq!(echo.send_batch(&mut batch).sent, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Batch {
+    messages: Messages,
+    family: Family,
+    /// Datagrams of the last receive.
+    received: usize,
+    /// Headers the kernel has written to since their lengths were set.
+    touched: usize,
+    /// The slot of each reply, in the order of sending.
+    replies: Vec<u16>,
+    /// The reply that is to be stamped.
+    stamped: Option<usize>,
+}
+
+impl Batch {
+    /// Room for `count` datagrams (1 to 1024) of up to `octets` octets.
+    #[must_use]
+    pub fn new(count: usize, octets: usize) -> Self {
+        let messages = Messages::new(count, octets);
+        let count = messages.count();
+        Self {
+            messages,
+            family: Family::V4,
+            received: 0,
+            touched: count,
+            replies: Vec::with_capacity(count),
+            stamped: None,
+        }
+    }
+
+    /// Datagrams received by the last [`Socket::receive_batch`].
+    #[must_use]
+    pub const fn received(&self) -> usize {
+        self.received
+    }
+
+    /// Replies that wait to be sent.
+    #[must_use]
+    pub fn replies(&self) -> usize {
+        self.replies.len()
+    }
+
+    /// Goes over the received datagrams in order. `answer` gets each with all of its slot's memory, the datagram in
+    /// front, and leaves the reply there: its length, or `None` for silence. A reply goes to the sender, from the
+    /// local address that was asked.
+    #[inline]
+    pub fn respond(&mut self, mut answer: impl FnMut(&Datagram, &mut [u8]) -> Option<usize>) {
+        self.replies.clear();
+        self.stamped = None;
+        // Where the kernel did not stamp, one reading serves the whole batch.
+        let mut awake = None;
+        for index in 0..self.received {
+            let Some(datagram) = self.datagram(index, &mut awake) else { continue };
+            let Some(len) = answer(&datagram, self.messages.payload_mut(index)) else { continue };
+            let control_len = match datagram.local {
+                Some(local) => {
+                    let mut writer = Writer::new(self.messages.control_out(index));
+                    writer.source(local, self.family);
+                    writer.len()
+                }
+                None => 0,
+            };
+            self.messages.reply(self.replies.len(), index, len, control_len);
+            #[allow(clippy::cast_possible_truncation)] // at most 1024
+            self.replies.push(index as u16);
+        }
+    }
+
+    #[inline]
+    fn datagram(&self, index: usize, awake: &mut Option<Stamp>) -> Option<Datagram> {
+        let received = self.messages.received(index);
+        let found = Ancillary::read(self.messages.control(index, received.control_len));
+        Some(Datagram {
+            len: received.len,
+            source: self.messages.name(index).address()?,
+            local: found.local,
+            interface: found.interface,
+            stamp: match found.kernel {
+                Some(time) => Stamp { time, kind: StampKind::Kernel },
+                None => *awake.get_or_insert_with(Stamp::user_now),
+            },
+            hardware: found.hardware,
+            truncated: received.flags & libc::MSG_TRUNC != 0,
+        })
+    }
+
+    /// Adds a datagram of its own to what will be sent: to `to`, from the local address `from` if given. `write` gets
+    /// a slot's memory and returns the length. False when the batch is full, or `to` is not of the socket's family.
+    ///
+    /// It takes the place of a received datagram: begin with [`clear`](Self::clear).
+    pub fn push(
+        &mut self,
+        socket: &Socket,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        write: impl FnOnce(&mut [u8]) -> usize,
+    ) -> bool {
+        let index = self.replies.len();
+        let Some(name) = Name::new(to, socket.family).filter(|_| index < self.messages.count()) else { return false };
+        self.family = socket.family;
+        self.messages.set_name(index, name);
+        let len = write(self.messages.payload_mut(index));
+        let mut writer = Writer::new(self.messages.control_out(index));
+        if let Some(from) = from {
+            writer.source(from, socket.family);
+        }
+        let control_len = writer.len();
+        self.messages.reply(index, index, len, control_len);
+        #[allow(clippy::cast_possible_truncation)] // at most 1024
+        self.replies.push(index as u16);
+        self.touched = self.touched.max(index + 1);
+        true
+    }
+
+    /// Forgets what was received and what was to be sent.
+    pub fn clear(&mut self) {
+        self.received = 0;
+        self.replies.clear();
+        self.stamped = None;
+    }
+
+    /// Goes over the received datagrams in order, without answering.
+    pub fn for_each(&mut self, mut look: impl FnMut(&Datagram, &[u8])) {
+        self.respond(|datagram, buffer| {
+            look(datagram, buffer.get(..datagram.len).unwrap_or(buffer));
+            None
+        });
+    }
+
+    /// Goes over the replies in the order in which they will be sent, with all of each slot's memory: for what must be
+    /// written last, like a transmit timestamp.
+    #[inline]
+    pub fn replies_mut(&mut self, mut change: impl FnMut(usize, &mut [u8])) {
+        for (position, &index) in self.replies.iter().enumerate() {
+            change(position, self.messages.payload_mut(index.into()));
+        }
+    }
+
+    /// Asks for a transmit stamp of the reply in `position`; [`SendReport::stamp`] will name it. One for each batch.
+    pub fn stamp(&mut self, position: usize) {
+        self.stamped = (position < self.replies.len()).then_some(position);
+    }
+
+    /// Writes the stamp's control messages behind the `plain` octets of the others; with `number`, the kernel is told
+    /// our count.
+    fn write_stamp(&mut self, position: usize, plain: usize, flags: u32, number: Option<u32>) {
+        let Some(index) = self.replies.get(position).map(|&index| usize::from(index)) else { return };
+        let (len, _) = self.messages.out_lens(position);
+        let mut writer = Writer::behind(self.messages.control_out(index), plain);
+        writer.stamp(flags, number);
+        let control_len = writer.len();
+        self.messages.reply(position, index, len, control_len);
+    }
+}
+
+impl Socket {
+    /// Takes what is waiting, as much as the batch holds; returns how many.
+    ///
+    /// On a socket with [`Options::wait`](crate::Options::wait) it waits for the first.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when there is nothing, [`io::ErrorKind::Interrupted`] when a signal came.
+    pub fn receive_batch(&self, batch: &mut Batch) -> io::Result<usize> {
+        batch.replies.clear();
+        batch.received = 0;
+        batch.family = self.family;
+        let touched = std::mem::replace(&mut batch.touched, 0);
+        let result =
+            self.passing_over_errors(|descriptor| batch.messages.receive(descriptor, touched, libc::MSG_WAITFORONE));
+        let received = match result {
+            Ok(received) => received,
+            Err(error) => {
+                // What a failed call left in the headers is not known.
+                batch.touched = batch.messages.count();
+                return Err(error);
+            }
+        };
+        batch.received = received;
+        batch.touched = received;
+        Ok(received)
+    }
+
+    /// Sends the replies. One that the kernel refuses (source port 0, no route, a firewall) loses only itself.
+    pub fn send_batch(&self, batch: &mut Batch) -> SendReport {
+        let total = batch.replies.len();
+        let Some(position) = batch.stamped.take().filter(|_| self.transmit_flags != 0) else {
+            return self.send_from(batch, 0, total, |_, _, _| false);
+        };
+        // Held over the call, so that our count and the kernel's keep the same order.
+        let mut state = self.transmit.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, plain) = batch.messages.out_lens(position);
+        batch.write_stamp(position, plain, self.transmit_flags, state.numbered.then_some(state.next));
+        let mut refused = false;
+        let mut report = self.send_from(batch, 0, total, |batch, at, error| {
+            if at == position && state.numbered && error == Some(libc::EINVAL) {
+                // Either this reply or the number is refused: without the number it shows which.
+                state.numbered = false;
+                state.base = state.next;
+                batch.write_stamp(position, plain, self.transmit_flags, None);
+                return true;
+            }
+            refused |= at == position;
+            false
+        });
+        if refused || position >= total - report.blocked {
+            if !state.numbered && self.restart_count().is_ok() {
+                state.base = state.next;
+            }
+            return report;
+        }
+        report.stamp = Some(TransmitId(state.next));
+        state.next = state.next.wrapping_add(1);
+        report
+    }
+
+    /// Sends the replies `from..to`, going on behind each that is refused. `retry` is told of each that is refused, and may mend it.
+    fn send_from(
+        &self,
+        batch: &mut Batch,
+        mut from: usize,
+        to: usize,
+        mut retry: impl FnMut(&mut Batch, usize, Option<i32>) -> bool,
+    ) -> SendReport {
+        let mut report = SendReport::default();
+        let mut pending = if self.granted.errors { PENDING_ERRORS } else { 0 };
+        while from < to {
+            match batch.messages.send(self.as_fd(), from, to) {
+                Ok(0) => break,
+                Ok(sent) => {
+                    from += sent;
+                    report.sent += sent;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if pending > 0 && is_icmp(&error) => pending -= 1,
+                Err(error) if retry(batch, from, error.raw_os_error()) => {}
+                Err(error) => {
+                    report.refused += 1;
+                    report.error = error.raw_os_error();
+                    from += 1;
+                }
+            }
+        }
+        report.blocked = to - from;
+        report
+    }
+}

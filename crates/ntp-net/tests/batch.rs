@@ -1,0 +1,208 @@
+//! Batches against the kernel, on loopback.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
+#![cfg(target_os = "linux")]
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use ntp_net::{Batch, Event, Options, Socket, Stamp, StampKind};
+
+const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+const V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn bound(address: SocketAddr, options: &Options) -> Socket {
+    Socket::bind(address, options).unwrap()
+}
+
+#[test]
+fn a_whole_batch_is_answered_in_order_and_from_the_asked_addresses() {
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let dual = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    for address in [any, dual] {
+        let Ok(server) = Socket::bind(address, &Options::new()) else {
+            println!("{address} left out: no such family here");
+            continue;
+        };
+        let port = server.local_addr().unwrap().port();
+        let client = bound(V4, &Options::new());
+        let mut batch = Batch::new(16, 64);
+        let mut buffer = [0; 64];
+        // More rounds than one, so that used slots are used again; more datagrams than slots, so that some wait.
+        for _ in 0..3 {
+            for last in 1..=20_u8 {
+                client.send_to(&[last; 48], ([127, 0, 0, last], port).into(), None).unwrap();
+            }
+            let mut seen = 0;
+            for expected in [16, 4] {
+                assert_eq!(server.receive_batch(&mut batch).unwrap(), expected);
+                batch.respond(|datagram, buffer| {
+                    seen += 1;
+                    assert_eq!((datagram.len, buffer[0], datagram.truncated), (48, seen, false));
+                    assert_eq!(datagram.source, client.local_addr().unwrap());
+                    assert_eq!(datagram.local, Some([127, 0, 0, seen].into()));
+                    buffer[1] = 0xaa;
+                    // Every fifth stays without an answer.
+                    (seen % 5 != 0).then_some(40)
+                });
+                let report = server.send_batch(&mut batch);
+                assert_eq!((report.refused, report.blocked), (0, 0));
+            }
+            assert_eq!(server.receive_batch(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            for last in (1..=20_u8).filter(|last| last % 5 != 0) {
+                let answer = client.receive_within(&mut buffer, SECOND).unwrap().unwrap();
+                assert_eq!((answer.len, buffer[0], buffer[1]), (40, last, 0xaa));
+                assert_eq!(answer.source, ([127, 0, 0, last], port).into());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refused_reply_loses_only_itself() {
+    let options = Options::new().transmit_stamps(true);
+    let (server, client) = (bound(V4, &options), bound(V4, &Options::new()));
+    // Replies longer than UDP carries are refused by the kernel: first, last, two together, all.
+    let mut batch = Batch::new(8, 70_000);
+    for refused in [&[0][..], &[7], &[3, 4], &[0, 2, 7], &[0, 1, 2, 3, 4, 5, 6, 7]] {
+        for stamped in [None, Some(0), Some(4), Some(7)] {
+            for index in 0..8 {
+                client.send_to(&[index], server.local_addr().unwrap(), None).unwrap();
+            }
+            assert_eq!(server.receive_batch(&mut batch).unwrap(), 8);
+            batch.respond(|_, buffer| Some(if refused.contains(&buffer[0]) { 66_000 } else { 1 }));
+            if let Some(position) = stamped {
+                batch.stamp(position);
+            }
+            let report = server.send_batch(&mut batch);
+            assert_eq!((report.sent, report.refused, report.blocked), (8 - refused.len(), refused.len(), 0));
+            assert!(report.error.is_some());
+            let is_stamped = stamped.is_some_and(|position| !refused.contains(&u8::try_from(position).unwrap()));
+            assert_eq!(report.stamp.is_some(), is_stamped);
+            if let Some(id) = report.stamp {
+                let Event::Transmitted(left) = server.next_event(&mut []).unwrap() else { panic!("not a stamp") };
+                assert_eq!(left.id, id);
+            }
+            assert!(server.next_event(&mut []).is_err());
+            let mut buffer = [0; 4];
+            for index in (0..8).filter(|index| !refused.contains(index)) {
+                assert_eq!(client.receive_within(&mut buffer, SECOND).unwrap().unwrap().len, 1);
+                assert_eq!(buffer[0], index);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_stamped_reply_is_stamped_between_its_neighbours() {
+    let server = bound(V4, &Options::new().transmit_stamps(true));
+    let client = bound(V4, &Options::new());
+    if !server.granted().transmit_stamps {
+        return println!("skipped: no transmit stamps here");
+    }
+    let mut batch = Batch::new(32, 48);
+    let mut last = None;
+    for position in [0, 5, 31] {
+        for _ in 0..32 {
+            client.send_to(&[0; 48], server.local_addr().unwrap(), None).unwrap();
+        }
+        assert_eq!(server.receive_batch(&mut batch).unwrap(), 32);
+        batch.respond(|_, _| Some(48));
+        batch.stamp(position);
+        let before = Stamp::user_now().time;
+        let report = server.send_batch(&mut batch);
+        let after = Stamp::user_now().time;
+        let Ok(Event::Transmitted(left)) = server.next_event(&mut []) else { panic!("no stamp") };
+        assert_eq!((Some(left.id), left.stamp.kind), (report.stamp, StampKind::Kernel));
+        assert!(!before.is_after(left.stamp.time) && !left.stamp.time.is_after(after));
+        assert_ne!(last, Some(left.id));
+        last = Some(left.id);
+        for _ in 0..32 {
+            assert!(client.receive_within(&mut [0; 48], SECOND).unwrap().is_some());
+        }
+    }
+}
+
+#[test]
+fn a_cut_datagram_is_told_in_a_batch_too() {
+    let (server, client) = (bound(V4, &Options::new()), bound(V4, &Options::new()));
+    let mut batch = Batch::new(4, 16);
+    for len in [15, 16, 17, 900] {
+        client.send_to(&vec![3; len], server.local_addr().unwrap(), None).unwrap();
+    }
+    server.receive_batch(&mut batch).unwrap();
+    let mut seen = Vec::new();
+    batch.respond(|datagram, _| {
+        seen.push((datagram.len, datagram.truncated));
+        None
+    });
+    assert_eq!(seen, [(15, false), (16, false), (16, true), (16, true)]);
+    assert_eq!(batch.replies(), 0);
+    assert_eq!(server.send_batch(&mut batch), ntp_net::SendReport::default());
+}
+
+#[test]
+fn a_waiting_socket_waits_for_the_first_and_no_longer_than_told() {
+    let server = bound(V4, &Options::new().wait(Duration::from_millis(30)));
+    let mut batch = Batch::new(4, 48);
+    let start = Instant::now();
+    assert_eq!(server.receive_batch(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert!(start.elapsed() >= Duration::from_millis(25));
+    let to = server.local_addr().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| bound(V4, &Options::new()).send_to(&[1; 48], to, None).unwrap());
+        let mut received = server.receive_batch(&mut batch);
+        for _ in 0..100 {
+            if received.is_ok() {
+                break;
+            }
+            received = server.receive_batch(&mut batch);
+        }
+        assert_eq!(received.unwrap(), 1);
+    });
+}
+
+#[test]
+fn workers_on_one_port_share_the_clients() {
+    let options = Options::new().reuse_port(true);
+    let first = bound(V4, &options);
+    let to = first.local_addr().unwrap();
+    let workers = [first, bound(to, &options), bound(to, &options)];
+    let clients: Vec<_> = (0..60).map(|_| bound(V4, &Options::new())).collect();
+    for client in &clients {
+        client.send_to(&[0; 48], to, None).unwrap();
+    }
+    let mut batch = Batch::new(64, 48);
+    let shares: Vec<_> = workers.iter().map(|worker| worker.receive_batch(&mut batch).unwrap_or(0)).collect();
+    assert_eq!(shares.iter().sum::<usize>(), 60);
+    assert!(shares.iter().all(|&share| share > 0), "{shares:?}");
+}
+
+#[test]
+fn a_batch_of_its_own_goes_where_it_is_sent_and_comes_from_where_it_is_told() {
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let (sender, receiver) = (bound(any, &Options::new()), bound(any, &Options::new()));
+    let (from, to) = (sender.local_addr().unwrap().port(), receiver.local_addr().unwrap().port());
+    let mut batch = Batch::new(8, 4);
+    for _ in 0..2 {
+        batch.clear();
+        let mut pushed = 0_u8;
+        while batch.push(&sender, ([127, 0, 0, 1], to).into(), Some([127, 0, 1, pushed + 1].into()), |buffer| {
+            buffer[0] = pushed;
+            1
+        }) {
+            pushed += 1;
+        }
+        assert_eq!((pushed, sender.send_batch(&mut batch).sent), (8, 8));
+        assert_eq!(receiver.receive_batch(&mut batch).unwrap(), 8);
+        let mut seen = 0;
+        batch.for_each(|datagram, payload| {
+            assert_eq!((datagram.source, payload), (([127, 0, 1, seen + 1], from).into(), &[seen][..]));
+            seen += 1;
+        });
+        assert_eq!(seen, 8);
+    }
+    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, to));
+    batch.clear();
+    assert!(!batch.push(&sender, six, None, |_| 0));
+}
