@@ -3,12 +3,13 @@
 //! | you want to | take |
 //! |---|---|
 //! | read a packet | [`Packet::parse`] (strict), [`Packet::parse_lenient`] (captures), [`Reader`] (one lazy pass) |
-//! | know what a datagram is | [`PacketKind::of`] |
+//! | know what a datagram is | [`PacketKind::of`]; read whatever it is: [`Message`] |
 //! | write a packet | [`Header::to_bytes`], [`Header::emit`], [`PacketWriter`] for extension fields and a MAC |
 //! | ask a server | [`ClientRequest`] → [`Pending`] → [`Reply`] or a named [`Reject`] |
 //! | answer a client | [`Request`] and [`AnswerTemplate`] |
 //! | authenticate | [`Mac`], modules [`mac`] and [`keys`] |
-//! | talk to ntpd's monitor | modules [`control`] (mode 6) and [`private`] (mode 7) |
+//! | talk to ntpd's monitor | module [`control`] (mode 6) |
+//! | recognise the rest | modules [`private`] (mode 7), [`v5`] and [`over_ptp`] (drafts) |
 //!
 //! Everything is a plain value: no clock, socket, random number or allocation in here. What is parsed is borrowed from
 //! the datagram and emitted again octet for octet. Offsets are **server minus client: positive means our clock is
@@ -39,7 +40,8 @@
 //! This is **not** the `ntp-proto` of crates.io, which belongs to ntpd-rs and keeps its packets private: add it by path
 //! or git.
 //!
-//! Features only add: `bytes` (default: emit into `bytes::BufMut`), `alloc`, `std`, and the MACs `md5`, `sha1`, `sha2`, `cmac`.
+//! Features only add: `bytes` (default: emit into `bytes::BufMut`), `alloc`, `std`, and the MACs `md5`,
+//! `sha1`, `sha2`, `sha3`, `cmac`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -50,17 +52,23 @@ extern crate std;
 pub mod control;
 pub mod keys;
 pub mod mac;
+pub mod over_ptp;
 pub mod private;
+pub mod v5;
 
 mod emit;
 mod error;
 mod exchange;
 mod extension;
 mod header;
+#[cfg(feature = "mac")]
+mod key;
+mod message;
 mod mode;
 mod packet;
 mod respond;
 mod trailer;
+mod truncated;
 mod version;
 
 pub use emit::PacketWriter;
@@ -68,8 +76,10 @@ pub use error::{EmitError, Field, Needed, ParseError};
 pub use exchange::{ClientRequest, Exchange, Pending, Reject, Rejected, Reply, UnsupportedVersion, MAX_DISPERSION};
 pub use extension::{ExtensionField, ExtensionRange, ExtensionType, Extensions};
 pub use header::{Header, Lead, HEADER_LENGTH};
+pub use message::{Message, MessageError};
 pub use mode::Mode;
 pub use packet::{Packet, PacketKind, Part, Reader};
 pub use respond::{AnswerTemplate, NotARequest, Request, ServerVariables};
 pub use trailer::{Ambiguities, Ambiguity, Mac};
+pub use truncated::Truncated;
 pub use version::Version;
