@@ -13,6 +13,7 @@
 //! | [`engine`] | the contract of every engine, its read-outs ([`SourceEstimate`], [`SystemEstimate`]) |
 //! | [`verdict`] | what selection says of a source, one ordered enum with the letters operators know |
 //! | [`policy`] | what a clock may be told: steps, panic, slew rate, quorum; and the [`Governor`] that holds to it |
+//! | [`leap`] | leap seconds: majority, arming, minutes of 61 and 59 seconds |
 //! | [`ledger`] | what was really done to the clock, on the raw time base |
 //! | [`rfc5905`] | the engine of RFC 5905, every stage usable alone |
 //!
@@ -29,6 +30,7 @@
 extern crate std;
 
 pub mod engine;
+pub mod leap;
 pub mod ledger;
 pub mod policy;
 pub mod rfc5905;

@@ -1,0 +1,412 @@
+//! The RFC's engine: every stage in its place, behind the contract of [`crate::engine::Engine`].
+//!
+//! Different from the RFC: after a step or a change of frequency the filters re-express what they hold instead of
+//! forgetting it; leap warnings are put to the vote of the truechimers instead of believed from the system peer; what a
+//! step, a panic or a rate may be is the policy's ([`Governor`]); the phase is paid out as one slew for each
+//! poll interval instead of one adjustment a second. As in the RFC the clock is corrected when the system peer has a
+//! newer sample, by the offset that all survivors combine to.
+
+use ntp_types::{
+    Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, Poll, Precision, ReferenceId, Stratum,
+};
+
+use super::clock_loop::{ClockLoop, LoopOptions, Outcome, State};
+use super::combine::Combined;
+use super::constants::{FREQUENCY_TOLERANCE, MINIMUM_DISPERSION};
+use super::huffpuff::HuffPuff;
+use super::source::Source;
+use super::system::{select, Limits, Selected};
+use crate::engine::{self, Decision, SourceEstimate, SourceOptions, Status, SystemEstimate};
+use crate::ledger::Ledger;
+use crate::policy::{Governor, Leave, Policy, PolicyError, Refusal};
+use crate::sample::Sample;
+use crate::verdict::Verdict;
+
+/// Polls without an update after which the clock counts as in holdover: as many as the reach register holds.
+const FRESH_POLLS: u32 = 8;
+
+/// How far the clock's frequency may lie from the loop's before the loop adopts it: above the kernel's rounding.
+const FREQUENCY_ROUNDING: Frequency = Frequency::from_scaled_ppm(8);
+
+/// What the RFC's engine can be told beside its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Precision of our clock.
+    pub precision: Precision,
+    /// Whether to correct for congestion in one direction (huff-n'-puff).
+    pub huffpuff: bool,
+}
+
+/// The discipline of RFC 5905.
+#[derive(Debug, Clone, Copy)]
+pub struct Engine {
+    governor: Governor,
+    options: Options,
+    ledger: Ledger,
+    discipline: ClockLoop,
+    huffpuff: HuffPuff,
+    /// The slew being paid out.
+    plan: Option<Plan>,
+    /// A frequency preset and not yet told to the clock.
+    preset: Option<Frequency>,
+    /// The newest sample the clock was corrected by, or could have been.
+    processed: Option<Instant>,
+    peer: Option<usize>,
+    survivors: u32,
+    leap: LeapIndicator,
+    system: Option<System>,
+}
+
+/// Leave to pay out an offset, and how far that has come.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    leave: Leave,
+    /// What the clock had been slewed by when the residual was last brought up to date.
+    settled: NtpDuration,
+    next: Option<Instant>,
+}
+
+/// The system variables as of the last update (RFC 5905 §11.1).
+#[derive(Debug, Clone, Copy)]
+struct System {
+    stratum: Stratum,
+    reference: ReferenceId,
+    root_delay: NtpDuration,
+    root_dispersion: NtpDuration,
+    jitter: NtpDuration,
+    updated: Instant,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the policy contradicts itself.
+    pub fn new(policy: Policy, options: Options) -> Result<Self, PolicyError> {
+        let governor = Governor::new(policy)?;
+        let loop_options = LoopOptions {
+            step_threshold: policy.step_threshold,
+            stepout: policy.stepout,
+            // The governor refuses before the loop would.
+            panic_threshold: NtpDuration::MAX,
+            maximum_frequency: policy.maximum_frequency,
+            precision: options.precision,
+        };
+        Ok(Self {
+            governor,
+            options,
+            ledger: Ledger::new(),
+            discipline: ClockLoop::new(loop_options, Poll::MIN),
+            huffpuff: HuffPuff::new(),
+            plan: None,
+            preset: None,
+            processed: None,
+            peer: None,
+            survivors: 0,
+            leap: LeapIndicator::NoWarning,
+            system: None,
+        })
+    }
+
+    /// The state of the loop.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.discipline.state()
+    }
+
+    /// The loop.
+    #[must_use]
+    pub const fn discipline(&self) -> &ClockLoop {
+        &self.discipline
+    }
+
+    /// Select anew and take on what was found.
+    fn select(&mut self, sources: &mut [Source], now: Instant) -> Selected {
+        let policy = self.governor.policy();
+        let distance = policy.maximum_distance + FREQUENCY_TOLERANCE.over(self.discipline.poll().interval());
+        let limits = Limits { distance, smear: policy.smear };
+        let selected = select(sources, limits, self.ledger.slewed(now), self.peer, now);
+        self.peer = selected.opinion.map(|(peer, _)| peer);
+        self.survivors = selected.survivors;
+        if selected.opinion.is_some() {
+            self.leap = selected.leap;
+        }
+        selected
+    }
+
+    /// Correct the clock by what the survivors say, if the system peer has something new (RFC 5905 A.5.5.4).
+    fn update(&mut self, sources: &[Source], selected: &Selected, poll: Poll, now: Instant) -> Decision {
+        let Some((peer, opinion)) = selected.opinion else {
+            if selected.candidates == 0 {
+                return Decision::hold(poll);
+            }
+            return Decision::refused(Refusal::NoMajority { candidates: selected.candidates }, poll);
+        };
+        let Some(source) = sources.get(peer) else { return Decision::hold(poll) };
+        let (Some(used), Some(options)) = (source.used(), source.options) else { return Decision::hold(poll) };
+        if self.processed.is_some_and(|processed| processed >= used.at) {
+            return Decision::hold(poll);
+        }
+        let mut offset = opinion.offset;
+        if self.options.huffpuff {
+            self.huffpuff.handle_delay(used.delay, now);
+            offset = self.huffpuff.correct(offset, used.delay);
+        }
+        if let Err(refusal) = self.governor.check(offset, selected.truechimers, now) {
+            return Decision::refused(refusal, poll);
+        }
+        self.processed = Some(used.at);
+        self.settle(now);
+        let outcome = self.discipline.update(offset, used.at, (options.min_poll, options.max_poll));
+        let is_step = match outcome {
+            Outcome::Ignore | Outcome::Panic => return Decision::hold(poll),
+            Outcome::Slew => false,
+            Outcome::Step => true,
+        };
+        let leave = match self.governor.admit(offset, selected.truechimers, now) {
+            Ok(leave) => leave,
+            Err(refusal) => return Decision::refused(refusal, poll),
+        };
+        self.preset = None;
+        if is_step {
+            // Unsynchronised until the next update shows that the step arrived.
+            self.system = None;
+        } else if self.discipline.state() == State::Synchronized {
+            self.take_over(source, &opinion, now);
+        }
+        self.plan = Some(Plan { leave, settled: self.ledger.slewed(now), next: None });
+        let mut refused = None;
+        if is_step {
+            match self.governor.step(leave, self.discipline.frequency()) {
+                Ok(command) => {
+                    self.plan = None;
+                    return Decision::new(command, poll);
+                }
+                Err(refusal) => {
+                    refused = Some(refusal);
+                    self.discipline.slew_instead(offset);
+                }
+            }
+        }
+        Decision { refused, ..Decision::new(self.pay(now), poll) }
+    }
+
+    /// The system variables after an update by `source` (RFC 5905 §11.2.4).
+    fn take_over(&mut self, source: &Source, opinion: &Combined, now: Instant) {
+        let Some(used) = source.used() else { return };
+        let aged = used.dispersion + FREQUENCY_TOLERANCE.over(now.since(used.at)) + opinion.offset.abs();
+        let (own, selection) = (used.jitter.to_seconds_f64(), opinion.jitter.to_seconds_f64());
+        let jitter = NtpDuration::from_seconds_f64(libm::sqrt(own * own + selection * selection));
+        self.system = Some(System {
+            stratum: source.server.stratum.next(),
+            reference: source.server.reference_id,
+            root_delay: source.server.root_delay.to_duration() + used.delay,
+            root_dispersion: source.server.root_dispersion.to_duration() + aged.max(MINIMUM_DISPERSION) + jitter,
+            jitter,
+            updated: now,
+        });
+    }
+
+    /// Book in the loop what the clock has really been slewed by.
+    fn settle(&mut self, now: Instant) {
+        let slewed = self.ledger.slewed(now);
+        if let Some(plan) = &mut self.plan {
+            self.discipline.paid(slewed - plan.settled);
+            plan.settled = slewed;
+        }
+    }
+
+    /// The command that pays out the next poll interval's share of the residual.
+    fn pay(&mut self, now: Instant) -> ClockCommand {
+        let frequency = self.discipline.frequency();
+        let Some(plan) = &mut self.plan else { return self.governor.run_at(frequency) };
+        let interval = self.discipline.poll().interval();
+        let part = self.discipline.due(interval);
+        plan.next = (part != NtpDuration::ZERO).then_some(now + interval);
+        self.governor.slew(plan.leave, part, interval, frequency)
+    }
+
+    /// Poll advice for a source with these options.
+    fn advice(&self, options: &SourceOptions) -> Poll {
+        self.discipline.poll().clamp(options.min_poll, options.max_poll)
+    }
+
+    fn status(&self, distance: NtpDuration, updated: Instant, now: Instant) -> Status {
+        let policy = self.governor.policy();
+        let age = now.since(updated);
+        let fresh = self.discipline.poll().interval().saturating_mul(FRESH_POLLS);
+        if age > policy.maximum_holdover || distance > policy.maximum_distance {
+            Status::Unsynchronized
+        } else if self.peer.is_none() || age > fresh {
+            Status::Holdover
+        } else {
+            Status::Synchronized
+        }
+    }
+}
+
+impl engine::Engine for Engine {
+    type Source = Source;
+
+    fn open(&mut self, sources: &mut [Source], index: usize, options: SourceOptions) {
+        if let Some(source) = sources.get_mut(index) {
+            *source = Source::opened(options);
+        }
+    }
+
+    fn reset(&mut self, sources: &mut [Source], index: usize) {
+        if let Some(source) = sources.get_mut(index) {
+            *source = source.options.map_or_else(Source::default, Source::opened);
+        }
+        if self.peer == Some(index) {
+            self.peer = None;
+        }
+    }
+
+    fn close(&mut self, sources: &mut [Source], index: usize) {
+        if let Some(source) = sources.get_mut(index) {
+            *source = Source::default();
+        }
+        if self.peer == Some(index) {
+            self.peer = None;
+        }
+    }
+
+    fn preset_frequency(&mut self, frequency: Frequency, _deviation: Frequency) {
+        self.discipline.preset_frequency(frequency);
+        self.preset = Some(self.discipline.frequency());
+    }
+
+    fn handle_sample(&mut self, sources: &mut [Source], index: usize, sample: &Sample, now: Instant) -> Decision {
+        let Some(source) = sources.get_mut(index) else { return Decision::hold(self.discipline.poll()) };
+        let Some(options) = source.options else { return Decision::hold(self.discipline.poll()) };
+        let poll = self.advice(&options);
+        if self.ledger.is_before_step(sample) {
+            return Decision::hold(poll);
+        }
+        let slewed = self.ledger.slewed(sample.at());
+        source.handle_sample(sample, slewed, (self.options.precision, poll), now);
+        if options.no_select {
+            source.verdict = Verdict::NoSelect;
+            return Decision::hold(poll);
+        }
+        let selected = self.select(sources, now);
+        let decision = self.update(sources, &selected, poll, now);
+        Decision { poll: self.advice(&options), ..decision }
+    }
+
+    fn handle_poll(&mut self, sources: &mut [Source], index: usize, reach: u8, now: Instant) {
+        let Some(source) = sources.get_mut(index) else { return };
+        let Some(options) = source.options else { return };
+        source.handle_poll(reach, (self.options.precision, self.advice(&options)), now);
+        if reach & 7 == 0 && source.used().is_some() {
+            let _ = self.select(sources, now);
+        }
+    }
+
+    fn handle_applied(&mut self, sources: &mut [Source], applied: &Applied) {
+        let change = applied.frequency - self.ledger.frequency();
+        self.ledger.handle_applied(applied);
+        for source in sources {
+            // A sample of age a would have shown the clock behind by change · a more, had it run as it runs now.
+            source.shift_offsets(|at| change.over(applied.at.since(at)) - applied.stepped);
+        }
+        if (applied.frequency - self.discipline.frequency()).abs() > FREQUENCY_ROUNDING {
+            self.discipline.adopt_frequency(applied.frequency);
+        }
+    }
+
+    fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
+        self.governor.handle_leap(leap, now);
+    }
+
+    fn handle_timeout(&mut self, _sources: &mut [Source], now: Instant) -> Decision {
+        let poll = self.discipline.poll();
+        if let Some(frequency) = self.preset.take() {
+            return Decision::new(self.governor.run_at(frequency), poll);
+        }
+        if self.plan.and_then(|plan| plan.next).is_some_and(|next| next <= now) {
+            self.settle(now);
+            return Decision::new(self.pay(now), poll);
+        }
+        Decision::hold(poll)
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        if self.preset.is_some() {
+            return Some(Instant::ZERO);
+        }
+        self.plan.and_then(|plan| plan.next)
+    }
+
+    fn poll(&self, sources: &[Source], index: usize) -> Poll {
+        let options = sources.get(index).and_then(|source| source.options);
+        options.map_or_else(|| self.discipline.poll(), |options| self.advice(&options))
+    }
+
+    fn source(&self, sources: &[Source], index: usize, now: Instant) -> SourceEstimate {
+        let Some(source) = sources.get(index) else { return SourceEstimate::default() };
+        let Some(options) = source.options else { return SourceEstimate::default() };
+        let mut estimate = SourceEstimate {
+            verdict: source.verdict(),
+            samples: u32::try_from(source.filter().samples()).unwrap_or(u32::MAX),
+            last: source.last,
+            poll: self.advice(&options),
+            root_distance: NtpDuration::MAX,
+            bound: NtpDuration::MAX,
+            ..SourceEstimate::default()
+        };
+        if let (Some(used), Some(root_distance)) = (source.used(), source.root_distance(now)) {
+            let aged = FREQUENCY_TOLERANCE.over(now.since(used.at));
+            estimate.offset = used.offset - self.ledger.slewed(now);
+            estimate.delay = used.delay;
+            estimate.jitter = used.jitter;
+            estimate.bound = used.dispersion + aged + used.delay.half();
+            estimate.root_distance = root_distance;
+        }
+        estimate
+    }
+
+    fn system(&self, _sources: &[Source], now: Instant) -> SystemEstimate {
+        let mut loop_now = self.discipline;
+        if let Some(plan) = &self.plan {
+            loop_now.paid(self.ledger.slewed(now) - plan.settled);
+        }
+        let unsynchronized = SystemEstimate {
+            status: Status::Unsynchronized,
+            leap: LeapIndicator::Unsynchronized,
+            stratum: Stratum::UNSYNCHRONIZED,
+            offset: loop_now.residual(),
+            frequency: self.discipline.frequency(),
+            bound: NtpDuration::MAX,
+            root_dispersion: NtpDuration::MAX,
+            jitter: self.discipline.jitter(),
+            wander: self.discipline.wander(),
+            system_peer: self.peer,
+            survivors: self.survivors,
+            updated: self.system.map(|system| system.updated),
+            poll: self.discipline.poll(),
+            ..SystemEstimate::default()
+        };
+        let Some(system) = &self.system else { return unsynchronized };
+        let aged = FREQUENCY_TOLERANCE.over(now.since(system.updated));
+        let root_dispersion = system.root_dispersion + aged;
+        let distance = system.root_delay.half() + root_dispersion;
+        let known = SystemEstimate {
+            bound: distance + loop_now.residual().abs(),
+            root_delay: system.root_delay,
+            root_dispersion,
+            jitter: system.jitter,
+            peer_reference: system.reference,
+            ..unsynchronized
+        };
+        match self.status(distance, system.updated, now) {
+            Status::Unsynchronized => known,
+            status => SystemEstimate { status, leap: self.leap, stratum: system.stratum, ..known },
+        }
+    }
+
+    fn policy(&self) -> &Policy {
+        self.governor.policy()
+    }
+}

@@ -1,0 +1,186 @@
+//! The RFC's engine steering a simulated clock, end to end.
+
+#![allow(clippy::unwrap_used)] // a test stops where it is wrong
+
+mod world;
+
+use ntp_discipline::rfc5905::clock_loop::State;
+use ntp_discipline::rfc5905::{Engine, Options};
+use ntp_discipline::{Engine as _, Policy, Refusal, Status, StepLimit, Verdict};
+use ntp_types::{ClockCommand, Frequency, LeapIndicator, NtpDuration, Precision, Stratum};
+use std::time::Duration;
+use world::{instant, Clock, Server, World};
+
+fn engine(policy: Policy) -> Engine {
+    Engine::new(policy, Options { precision: Precision::from_log2(-24), huffpuff: false }).unwrap()
+}
+
+#[test]
+fn a_clock_half_a_second_off_and_50_ppm_fast_comes_right_at_short_polls() {
+    let policy = Policy { stepout: Duration::from_secs(8), ..Policy::default() };
+    let servers = [Server::good(1e-3, 50e-6)];
+    let mut world = World::new(engine(policy), &servers, Clock::new(0.35, 50e-6), (-1, 1), 1);
+    let mut worst = 0.0_f64;
+    world.run(60.0, |_, _| {});
+    world.run(120.0, |_, offset| worst = worst.max(offset.abs()));
+    assert_eq!(world.steps, 1);
+    assert_eq!(world.engine.state(), State::Synchronized);
+    assert!(worst < 300e-6, "worst offset {worst}");
+    let frequency = world.engine.system(&world.sources, instant(120.0)).frequency.to_ratio();
+    assert!((frequency + 50e-6).abs() < 10e-6, "frequency {frequency}");
+    assert_eq!(world.bound_violations, 0);
+}
+
+#[test]
+fn three_good_servers_outvote_a_falseticker() {
+    let mut servers = [Server::good(20e-3, 200e-6); 4];
+    servers[1].error = 0.3;
+    let mut world = World::new(engine(Policy::default()), &servers, Clock::new(-0.35, 50e-6), (4, 6), 7);
+    world.run(4_000.0, |_, _| {});
+    let mut worst = 0.0_f64;
+    world.run(20_000.0, |_, offset| worst = worst.max(offset.abs()));
+    let now = instant(20_000.0);
+    assert_eq!(world.engine.source(&world.sources, 1, now).verdict, Verdict::Falseticker);
+    let system = world.engine.system(&world.sources, now);
+    assert_eq!((system.status, system.survivors), (Status::Synchronized, 3));
+    assert!(system.system_peer != Some(1));
+    assert!(worst < 2e-3, "worst offset {worst}");
+    assert_eq!(world.bound_violations, 0);
+}
+
+#[test]
+fn a_drift_file_spares_the_frequency_measurement() {
+    let servers = [Server::good(1e-3, 50e-6)];
+    let mut engine = engine(Policy::default());
+    engine.preset_frequency(Frequency::from_ppm(-50), Frequency::from_ppm(1));
+    let mut world = World::new(engine, &servers, Clock::new(0.35, 50e-6), (4, 6), 3);
+    world.run(0.5, |_, _| {});
+    assert!(world.clock.frequency_error(0.5).abs() < 1e-9, "preset before the first sample");
+    let mut worst = 0.0_f64;
+    world.run(200.0, |_, _| {});
+    world.run(2_000.0, |_, offset| worst = worst.max(offset.abs()));
+    assert_eq!(world.engine.state(), State::Synchronized);
+    assert!(worst < 1e-3, "worst offset {worst}");
+}
+
+#[test]
+fn tracking_decays_to_holdover_and_then_to_unsynchronised() {
+    let servers = [Server::good(1e-3, 50e-6)];
+    let policy = Policy { stepout: Duration::from_secs(60), ..Policy::default() };
+    let mut world = World::new(engine(policy), &servers, Clock::new(0.01, 20e-6), (4, 4), 5);
+    world.run(1_000.0, |_, _| {});
+    let status = |world: &World<Engine>, at| world.engine.system(&world.sources, instant(at));
+    assert_eq!(status(&world, 1_000.0).status, Status::Synchronized);
+    world.silent = true;
+    world.run(1_400.0, |_, _| {});
+    let system = status(&world, 1_400.0);
+    assert_eq!((system.status, system.system_peer), (Status::Holdover, None));
+    assert_eq!(system.stratum, Stratum::from_bits(2));
+    assert_eq!(world.engine.source(&world.sources, 0, instant(1_400.0)).verdict, Verdict::Unreachable);
+    // 15 ppm reach a second of root distance within a day; the bound has grown all along.
+    let later = status(&world, 80_000.0);
+    assert_eq!((later.status, later.leap), (Status::Unsynchronized, LeapIndicator::Unsynchronized));
+    assert_eq!(later.stratum, Stratum::UNSYNCHRONIZED);
+    assert!(later.root_dispersion > NtpDuration::SECOND);
+}
+
+#[test]
+fn panic_is_refused_and_the_loop_goes_on() {
+    let mut servers = [Server::good(1e-3, 50e-6)];
+    let mut world = World::new(engine(Policy::default()), &servers, Clock::new(0.01, 0.0), (4, 4), 5);
+    world.run(2_000.0, |_, _| {});
+    servers[0].error = 5_000.0;
+    world.servers = servers.to_vec();
+    world.run(6_000.0, |_, _| {});
+    assert_eq!(world.steps, 0);
+    assert!(world.clock.offset(6_000.0).abs() < 1e-3);
+    assert!(matches!(world.decisions.last().unwrap().refused, Some(Refusal::Panic { .. })));
+    servers[0].error = 0.0;
+    world.servers = servers.to_vec();
+    world.run(8_000.0, |_, _| {});
+    assert_eq!(world.decisions.last().unwrap().refused, None);
+    assert_eq!(world.engine.state(), State::Synchronized);
+}
+
+#[test]
+fn a_lasting_jump_is_stepped_only_after_the_stepout_and_a_spike_never() {
+    let policy = Policy { stepout: Duration::from_secs(300), ..Policy::default() };
+    let mut servers = [Server::good(1e-3, 50e-6)];
+    let mut world = World::new(engine(policy), &servers, Clock::new(0.0, 0.0), (4, 4), 5);
+    world.run(2_000.0, |_, _| {});
+    servers[0].error = 0.5;
+    world.servers = servers.to_vec();
+    world.run(2_200.0, |_, _| {});
+    assert_eq!(world.steps, 0);
+    assert_eq!(world.engine.state(), State::Spike);
+    servers[0].error = 0.0;
+    world.servers = servers.to_vec();
+    world.run(2_500.0, |_, _| {});
+    assert_eq!((world.steps, world.engine.state()), (0, State::Synchronized));
+    servers[0].error = 0.5;
+    world.servers = servers.to_vec();
+    world.run(3_500.0, |_, _| {});
+    assert_eq!((world.steps, world.engine.state()), (1, State::Synchronized));
+    assert!((world.clock.offset(3_500.0) - 0.5).abs() < 1e-3);
+}
+
+#[test]
+fn without_leave_to_step_the_offset_is_slewed() {
+    let policy = Policy { step_limit: StepLimit::Never, stepout: Duration::from_secs(60), ..Policy::default() };
+    let servers = [Server::good(1e-3, 50e-6)];
+    let mut world = World::new(engine(policy), &servers, Clock::new(0.7, 10e-6), (4, 4), 5);
+    let mut before = 0.7;
+    world.run(12_000.0, |_, offset| {
+        assert!((offset - before).abs() < 0.09, "a step");
+        before = offset;
+    });
+    assert_eq!(world.steps, 0);
+    assert!(before.abs() < 1e-3, "{before}");
+    let slews = world.decisions.iter().filter_map(|decision| match decision.command {
+        ClockCommand::Slew { offset, duration, .. } => Some((offset, duration)),
+        _ => None,
+    });
+    for (offset, duration) in slews {
+        assert!(offset.abs().to_seconds_f64() <= 0.083_334 * duration.as_secs_f64());
+    }
+}
+
+#[test]
+fn the_first_correction_waits_for_its_quorum() {
+    let policy = Policy { quorum: 3, ..Policy::default() };
+    let mut servers = [Server::good(20e-3, 200e-6); 3];
+    servers[2].leap = LeapIndicator::Unsynchronized;
+    let mut world = World::new(engine(policy), &servers, Clock::new(0.3, 0.0), (4, 6), 7);
+    world.run(600.0, |_, _| {});
+    let refused = world.decisions.last().unwrap().refused;
+    assert_eq!(refused, Some(Refusal::Quorum { agreeing: 2, required: 3 }));
+    servers[2].leap = LeapIndicator::NoWarning;
+    world.servers = servers.to_vec();
+    world.run(1_200.0, |_, _| {});
+    assert_eq!(world.steps, 1);
+}
+
+#[test]
+fn a_leap_warning_needs_a_majority() {
+    let policy = Policy { stepout: Duration::from_secs(60), ..Policy::default() };
+    let mut servers = [Server::good(20e-3, 200e-6); 3];
+    servers[0].leap = LeapIndicator::InsertSecond;
+    let mut world = World::new(engine(policy), &servers, Clock::new(0.0, 0.0), (4, 4), 7);
+    world.run(600.0, |_, _| {});
+    assert_eq!(world.engine.system(&world.sources, instant(600.0)).leap, LeapIndicator::NoWarning);
+    servers[1].leap = LeapIndicator::InsertSecond;
+    world.servers = servers.to_vec();
+    world.run(700.0, |_, _| {});
+    assert_eq!(world.engine.system(&world.sources, instant(700.0)).leap, LeapIndicator::InsertSecond);
+}
+
+#[test]
+fn replays_are_the_same_to_the_bit() {
+    let run = || {
+        let servers = [Server::good(20e-3, 1e-3); 3];
+        let mut world = World::new(engine(Policy::default()), &servers, Clock::new(0.2, 30e-6), (4, 10), 11);
+        world.run(30_000.0, |_, _| {});
+        world.decisions
+    };
+    assert_eq!(run(), run());
+}
