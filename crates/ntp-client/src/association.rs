@@ -1,0 +1,386 @@
+//! One server: requests out, replies matched, kisses obeyed (RFC 5905 §9, RFC 8633 §3, RFC 9109).
+//!
+//! Usable alone, by whoever measures servers without disciplining a clock: the [`System`](crate::System) adds the
+//! discipline and the company of others.
+
+use core::net::{IpAddr, SocketAddr};
+
+use ntp_proto::{ClientRequest, Exchange, Pending, Reject, Rejected};
+use ntp_types::{Instant, KissAction, KissCode, NtpDuration, NtpTimestamp, Poll, ReferenceId};
+
+use crate::schedule::Schedule;
+use crate::{Reach, SourceConfig};
+
+/// One server and everything between it and us.
+///
+/// A request is in flight until its reply is accepted or the next one goes out. Whatever else arrives is counted and
+/// named ([`Ignored`]) and ends nothing: the association keeps waiting.
+#[derive(Debug)]
+pub struct Association {
+    address: SocketAddr,
+    config: SourceConfig,
+    schedule: Schedule,
+    flight: Option<Flight>,
+    sequence: u32,
+    last: Option<Answer>,
+    last_ignored: Option<Ignored>,
+    kiss: Option<KissCode>,
+    counters: Counters,
+}
+
+/// What is kept of a request until its reply is in.
+#[derive(Debug)]
+struct Flight {
+    pending: Pending,
+    sequence: u32,
+    sent: NtpTimestamp,
+    at: Instant,
+    answered: bool,
+}
+
+/// A request to send; made by [`Association::poll_transmit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a request that is not sent counts as unanswered"]
+pub struct Request {
+    octets: [u8; 48],
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// Its number within the association, for [`handle_transmit_stamp`](Association::handle_transmit_stamp).
+    pub sequence: u32,
+    /// Advice: send it from a new ephemeral port, because it begins a poll or the one before was lost (RFC 9109 §3).
+    pub fresh_port: bool,
+}
+
+impl Request {
+    /// What to send.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+/// A reply that passed every check, with the raw instants of its first and last timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// What came back.
+    pub exchange: Exchange,
+    /// The raw instant of T1.
+    pub sent: Instant,
+    /// The raw instant of T4.
+    pub received: Instant,
+}
+
+/// Why a datagram was not used. None of these ends anything, but for a [`KissAction::Stop`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ignored {
+    /// It came from an address that is not one of our servers'.
+    #[error("no server of ours has the address {0}")]
+    UnknownSource(SocketAddr),
+    /// No request was in flight: a duplicate, a late reply, or nothing of ours.
+    #[error("no request was in flight")]
+    Unsolicited,
+    /// It failed a check of the exchange.
+    #[error(transparent)]
+    Rejected(Reject),
+    /// The server refuses time and says why.
+    #[error("kiss-o'-death {0}")]
+    Kiss(KissCode),
+    /// It was good, but took too long to be worth anything.
+    #[error("the reply took {waited} s, more than the {limit} s allowed")]
+    Late {
+        /// From request to reply.
+        waited: NtpDuration,
+        /// The configured limit.
+        limit: NtpDuration,
+    },
+    /// The server takes its time from us.
+    #[error("the server's reference is this machine ({0})")]
+    Loop(ReferenceId),
+}
+
+impl Ignored {
+    /// Whether it is known that the server itself sent it: it carried the nonce of our request.
+    #[must_use]
+    pub fn is_from_server(&self) -> bool {
+        match self {
+            Self::UnknownSource(_) | Self::Unsolicited => false,
+            Self::Rejected(reject) => reject.is_from_server(),
+            Self::Kiss(_) | Self::Late { .. } | Self::Loop(_) => true,
+        }
+    }
+}
+
+/// What happened on an association, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Requests sent.
+    pub sent: u64,
+    /// Replies that passed every check.
+    pub accepted: u64,
+    /// Requests that got no answer from the server.
+    pub lost: u64,
+    /// Datagrams that cannot be shown to come from the server: wrong origin, malformed, unsolicited.
+    pub foreign: u64,
+    /// Replies of the server that were no use: unsynchronised, late, a loop, out of bounds.
+    pub unusable: u64,
+    /// Kisses.
+    pub kisses: u64,
+    /// Requests we discarded ourselves, because the clock was stepped while they were in flight.
+    pub discarded: u64,
+    /// ICMP errors.
+    pub unreachable: u64,
+}
+
+impl Association {
+    /// A server whose first request is due at `first`. `seed` varies its poll times.
+    #[must_use]
+    pub fn new(address: SocketAddr, config: SourceConfig, first: Instant, seed: u64) -> Self {
+        Self {
+            address,
+            schedule: Schedule::new(&config, first, seed),
+            config,
+            flight: None,
+            sequence: 0,
+            last: None,
+            last_ignored: None,
+            kiss: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Where the server is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How it is asked.
+    #[must_use]
+    pub fn config(&self) -> &SourceConfig {
+        &self.config
+    }
+
+    /// Which of the last eight requests brought time.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        self.schedule.reach()
+    }
+
+    /// The poll exponent in effect, back-off and the server's own wishes included.
+    #[must_use]
+    pub fn poll(&self) -> Poll {
+        self.schedule.poll()
+    }
+
+    /// Requests in a row without an answer, one still in flight included.
+    #[must_use]
+    pub fn unanswered(&self) -> u32 {
+        let in_flight = self.flight.as_ref().is_some_and(|flight| !flight.answered);
+        self.schedule.unanswered().saturating_add(u32::from(in_flight))
+    }
+
+    /// Whether the server told us to stop (`DENY`, `RSTR`): it is not asked again.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.schedule.is_stopped()
+    }
+
+    /// The last kiss.
+    #[must_use]
+    pub fn kiss(&self) -> Option<KissCode> {
+        self.kiss
+    }
+
+    /// The last good reply.
+    #[must_use]
+    pub fn last(&self) -> Option<&Answer> {
+        self.last.as_ref()
+    }
+
+    /// Why the last datagram that was not used was not.
+    #[must_use]
+    pub fn last_ignored(&self) -> Option<Ignored> {
+        self.last_ignored
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// When the next request is due; `None` when it was told to stop.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.schedule.due()
+    }
+
+    /// The request that is due at `now`, if one is.
+    ///
+    /// `departure` is our clock's time at `now`: T1, which stays here. `nonce` is a fresh random number that goes on the
+    /// wire in its place.
+    pub fn poll_transmit(&mut self, now: Instant, departure: NtpTimestamp, nonce: u64) -> Option<Request> {
+        if self.schedule.due().map_or(true, |due| due > now) {
+            return None;
+        }
+        let lost = self.flight.take().is_some_and(|flight| !flight.answered);
+        if lost {
+            self.counters.lost += 1;
+        }
+        let begins_poll = self.schedule.handle_sent(now, lost);
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = ClientRequest::new(NtpTimestamp::from_bits(nonce));
+        let (octets, pending) = request.with_version(self.config.version).unwrap_or(request).start(self.address);
+        self.flight = Some(Flight { pending, sequence: self.sequence, sent: departure, at: now, answered: false });
+        self.counters.sent += 1;
+        Some(Request { octets, to: self.address, sequence: self.sequence, fresh_port: begins_poll || lost })
+    }
+
+    /// When request `sequence` really left, by our clock: a better T1, from the kernel's transmit stamp.
+    ///
+    /// Returns whether that request is still in flight.
+    pub fn handle_transmit_stamp(&mut self, sequence: u32, sent: NtpTimestamp) -> bool {
+        match &mut self.flight {
+            Some(flight) if flight.sequence == sequence => {
+                flight.sent = sent;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A datagram that came in at `received` by our clock, which was `now` by the raw one.
+    ///
+    /// `slewed` is what slewing put on our clock between two instants, so that T4 − T1 is time and not our own
+    /// correction; `own` are the reference ids under which other servers would name this machine.
+    ///
+    /// # Errors
+    /// [`Ignored`] says why it was not used. A kiss is obeyed before this returns.
+    pub fn handle_datagram(
+        &mut self,
+        bytes: &[u8],
+        from: SocketAddr,
+        received: NtpTimestamp,
+        now: Instant,
+        slewed: impl FnOnce(Instant, Instant) -> NtpDuration,
+        own: &[ReferenceId],
+    ) -> Result<Answer, Ignored> {
+        let result = self.judge(bytes, from, received, now, slewed, own);
+        match &result {
+            Ok(answer) => {
+                self.counters.accepted += 1;
+                self.last = Some(*answer);
+                self.schedule.handle_answer(true);
+            }
+            Err(ignored) => {
+                self.last_ignored = Some(*ignored);
+                match ignored {
+                    Ignored::Kiss(_) => self.counters.kisses += 1,
+                    other if other.is_from_server() => {
+                        self.counters.unusable += 1;
+                        self.schedule.handle_answer(false);
+                    }
+                    _ => self.counters.foreign += 1,
+                }
+            }
+        }
+        result
+    }
+
+    /// An ICMP error came for a request. It can be forged, so it is counted and changes nothing.
+    pub fn handle_unreachable(&mut self) {
+        self.counters.unreachable += 1;
+    }
+
+    /// Our clock was stepped: what is in flight cannot be used any more, and is asked again soon.
+    pub fn handle_step(&mut self, now: Instant) {
+        if let Some(flight) = self.flight.take() {
+            self.counters.discarded += 1;
+            if !flight.answered {
+                self.schedule.handle_discarded(now);
+            }
+        }
+    }
+
+    /// Ask with this exponent from now on, within the configured bounds.
+    pub fn set_poll(&mut self, poll: Poll) {
+        self.schedule.set_poll(poll);
+    }
+
+    /// Start a volley now. Nothing happens when the server told us to stop.
+    pub fn burst(&mut self, now: Instant) {
+        self.schedule.burst(now);
+    }
+
+    /// Its place among the sources polled, which spaces their requests evenly.
+    pub(crate) fn set_place(&mut self, index: u32, count: u32) {
+        self.schedule.set_place(index, count);
+    }
+
+    fn judge(
+        &mut self,
+        bytes: &[u8],
+        from: SocketAddr,
+        received: NtpTimestamp,
+        now: Instant,
+        slewed: impl FnOnce(Instant, Instant) -> NtpDuration,
+        own: &[ReferenceId],
+    ) -> Result<Answer, Ignored> {
+        let Some(Flight { pending, sequence, sent, at, answered }) = self.flight.take() else {
+            return Err(Ignored::Unsolicited);
+        };
+        // Half of the slew is taken from each end: the offset stays that of the clock midway, the delay becomes time.
+        let half = slewed(at, now).half();
+        match pending.accept(bytes, from, sent + half, received - half) {
+            Ok(reply) => {
+                let exchange = reply.exchange;
+                let (waited, limit) = (exchange.round_trip.elapsed(), NtpDuration::from_std(self.config.max_delay));
+                if waited > limit {
+                    return Err(Ignored::Late { waited, limit });
+                }
+                if is_loop(&exchange, own) {
+                    return Err(Ignored::Loop(exchange.reference_id));
+                }
+                Ok(Answer { exchange, sent: at, received: now })
+            }
+            Err(Rejected::Ignored { reject, pending }) => {
+                let answered = answered || reject.is_from_server();
+                self.flight = Some(Flight { pending, sequence, sent, at, answered });
+                Err(Ignored::Rejected(reject))
+            }
+            Err(Rejected::Final(Reject::Kiss { code, poll })) => {
+                self.kiss = Some(code);
+                match code.action() {
+                    KissAction::Stop => self.schedule.stop(),
+                    KissAction::SlowDown => self.schedule.handle_slow_down(poll),
+                    KissAction::Renegotiate | KissAction::None => self.schedule.handle_answer(false),
+                }
+                Err(Ignored::Kiss(code))
+            }
+            Err(Rejected::Final(reject)) => Err(Ignored::Rejected(reject)),
+        }
+    }
+}
+
+/// Whether the server's own source is this machine. At stratum 1 the reference id names a clock, not an address.
+fn is_loop(exchange: &Exchange, own: &[ReferenceId]) -> bool {
+    exchange.stratum.to_bits() > 1 && own.contains(&exchange.reference_id)
+}
+
+/// The reference id under which a server names `address` as its source: the IPv4 address itself, or the first four
+/// octets of the MD5 of the IPv6 address.
+///
+/// Source: RFC 5905 §7.3.
+#[must_use]
+pub fn reference_id_of(address: IpAddr) -> ReferenceId {
+    use md5::{Digest, Md5};
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => match Md5::digest(address.octets()).as_slice() {
+            [a, b, c, d, ..] => ReferenceId::from_bytes([*a, *b, *c, *d]),
+            _ => ReferenceId::UNSET,
+        },
+    }
+}

@@ -1,0 +1,106 @@
+//! What happened that an operator may want to read: one value per line of a log.
+
+use core::fmt;
+use core::net::SocketAddr;
+
+use ntp_discipline::{Refusal, Status, Verdict};
+use ntp_types::KissCode;
+
+use crate::{Ignored, PoolId, SourceId};
+
+/// Something that happened; made by [`System::poll_event`](crate::System::poll_event), shown as a line for people.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The first usable reply after none of the last eight requests brought one.
+    Reachable {
+        /// Which source.
+        source: SourceId,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// Eight requests in a row brought no time.
+    Unreachable {
+        /// Which source.
+        source: SourceId,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// A server sent a reply that cannot be used, or a kiss.
+    Unusable {
+        /// Which source.
+        source: SourceId,
+        /// Its address.
+        address: SocketAddr,
+        /// Why.
+        reason: Ignored,
+    },
+    /// A server told us to stop, and we do.
+    Stopped {
+        /// Which source.
+        source: SourceId,
+        /// Its address.
+        address: SocketAddr,
+        /// How it said so.
+        code: KissCode,
+    },
+    /// Selection changed its mind about a source.
+    Judged {
+        /// Which source.
+        source: SourceId,
+        /// Its address.
+        address: SocketAddr,
+        /// What selection said before.
+        before: Verdict,
+        /// What it says now.
+        now: Verdict,
+    },
+    /// The clock's state changed.
+    StatusChanged {
+        /// What it was.
+        before: Status,
+        /// What it is.
+        now: Status,
+    },
+    /// The policy kept something from being done to the clock.
+    Refused(Refusal),
+    /// A pool member was given up; another took its place if one was waiting.
+    Replaced {
+        /// Whose pool.
+        pool: PoolId,
+        /// The one given up.
+        address: SocketAddr,
+        /// The one that took its place.
+        replacement: Option<SocketAddr>,
+    },
+    /// A pool has fewer members than it should and none waiting: resolve its name again.
+    CandidatesWanted {
+        /// Which pool.
+        pool: PoolId,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reachable { address, .. } => write!(f, "{address} answers"),
+            Self::Unreachable { address, .. } => write!(f, "{address} does not answer"),
+            Self::Unusable { address, reason, .. } => write!(f, "{address}: {reason}"),
+            Self::Stopped { address, code, .. } => write!(f, "{address} refuses service ({code}); not asked again"),
+            Self::Judged { address, before, now, .. } => write!(f, "{address}: {now} (was {before})"),
+            Self::StatusChanged { before, now } => write!(f, "clock {} (was {})", word(*now), word(*before)),
+            Self::Refused(refusal) => write!(f, "clock left alone: {refusal}"),
+            Self::Replaced { address, replacement: Some(new), .. } => write!(f, "{address} given up for {new}"),
+            Self::Replaced { address, replacement: None, .. } => write!(f, "{address} given up"),
+            Self::CandidatesWanted { .. } => f.write_str("a pool needs more servers"),
+        }
+    }
+}
+
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Unsynchronized => "unsynchronised",
+        Status::Holdover => "in holdover",
+        Status::Synchronized => "synchronised",
+    }
+}

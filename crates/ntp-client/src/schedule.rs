@@ -1,0 +1,255 @@
+//! When one server is asked next: poll interval, volleys, back-off, kisses (RFC 5905 §13, RFC 8633 §3).
+//!
+//! Apart from the protocol, so that its few numbers can be tested alone: it sees only "sent", "answered", "told to slow
+//! down" and the time.
+
+use core::time::Duration;
+
+use ntp_types::{Instant, Poll};
+
+use crate::{Reach, SourceConfig};
+
+/// Requests without an answer after which the interval doubles once more.
+///
+/// The interval then is about an eighth of the time the server has been silent, and so is what recovery costs.
+const UNANSWERED_PER_DOUBLING: u32 = 8;
+/// Back-off of a server polled more often than this goes up to it: 64 s.
+const BACKOFF_CEILING: Poll = Poll::DEFAULT_MIN;
+/// What a `RATE` kiss's own poll field can ask for at once: 1024 s. The field is the server's, its bound is ours.
+const KISS_POLL_CEILING: Poll = Poll::DEFAULT_MAX;
+/// A nominal interval is varied by up to this part of itself, so that clients do not march in step.
+const SPREAD_DIVISOR: u64 = 64;
+/// What an even spacing of the sources may move one request by.
+const NUDGE_DIVISOR: u64 = 16;
+
+/// The schedule of one association.
+#[derive(Debug, Clone)]
+pub(crate) struct Schedule {
+    min_poll: Poll,
+    max_poll: Poll,
+    iburst: bool,
+    burst: bool,
+    burst_good: u8,
+    burst_interval: Duration,
+    /// What the discipline wants.
+    poll: Poll,
+    /// What the server wants at the least, raised by `RATE`.
+    floor: Poll,
+    reach: Reach,
+    unanswered: u32,
+    volley: Option<Volley>,
+    /// When the last request was due: the next one is counted from there.
+    anchor: Option<Instant>,
+    due: Option<Instant>,
+    /// Not later than this, whatever the interval: a volley wished for, or a request thrown away.
+    soon: Option<Instant>,
+    /// This source's place among its companions: index, count.
+    place: (u32, u32),
+    random: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Volley {
+    good_left: u8,
+    requests_left: u8,
+}
+
+impl Schedule {
+    pub(crate) fn new(config: &SourceConfig, first: Instant, seed: u64) -> Self {
+        let mut schedule = Self {
+            min_poll: config.min_poll,
+            max_poll: config.max_poll,
+            iburst: config.iburst,
+            burst: config.burst,
+            burst_good: config.burst_good.max(1),
+            burst_interval: config.burst_interval,
+            poll: config.min_poll,
+            floor: Poll::MIN,
+            reach: Reach::default(),
+            unanswered: 0,
+            volley: None,
+            anchor: None,
+            due: Some(first),
+            soon: None,
+            place: (0, 1),
+            random: seed,
+        };
+        if config.iburst {
+            schedule.start_volley();
+        }
+        schedule
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    pub(crate) fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    pub(crate) fn unanswered(&self) -> u32 {
+        self.unanswered
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.due.is_none()
+    }
+
+    /// The poll exponent in effect: the discipline's, within the operator's bounds, not below what the server asked for,
+    /// lengthened while the server is silent.
+    pub(crate) fn poll(&self) -> Poll {
+        let asked = self.poll.clamp(self.min_poll, self.max_poll).max(self.floor).min(Poll::MAX);
+        let doublings = i8::try_from(self.unanswered / UNANSWERED_PER_DOUBLING).unwrap_or(i8::MAX);
+        let ceiling = self.max_poll.max(BACKOFF_CEILING).max(asked).min(Poll::MAX);
+        Poll::from_log2(asked.log2().saturating_add(doublings)).min(ceiling)
+    }
+
+    /// A request goes out. `lost` says that the one before it got no answer.
+    ///
+    /// Returns whether it begins a poll of its own, that is, is not a further one of a volley.
+    pub(crate) fn handle_sent(&mut self, now: Instant, lost: bool) -> bool {
+        if lost {
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
+        // Late by less than half the beat: it is kept. Later: it starts again from now, nothing is made up for.
+        let due = self.due.unwrap_or(now);
+        self.anchor = Some(if now.since(due) < self.beat() / 2 { due } else { now });
+        self.soon = None;
+        self.reach.shift();
+        if self.volley.is_none() && self.burst && self.reach.is_reachable() {
+            self.start_volley();
+        }
+        let begins = self.volley.map_or(true, |volley| volley.requests_left == self.burst_good.saturating_mul(2));
+        self.volley = self.volley.and_then(|volley| {
+            let requests_left = volley.requests_left.saturating_sub(1);
+            (requests_left > 0).then_some(Volley { requests_left, ..volley })
+        });
+        self.draw();
+        self.settle();
+        begins
+    }
+
+    /// A reply came that belongs to our request; `usable` when it brought time.
+    pub(crate) fn handle_answer(&mut self, usable: bool) {
+        self.unanswered = 0;
+        if usable {
+            let was_reachable = self.reach.is_reachable();
+            self.reach.mark();
+            match &mut self.volley {
+                Some(volley) => {
+                    volley.good_left = volley.good_left.saturating_sub(1);
+                    if volley.good_left == 0 {
+                        self.volley = None;
+                    }
+                }
+                None if self.iburst && !was_reachable => self.start_volley(),
+                None => {}
+            }
+        }
+        self.settle();
+    }
+
+    /// The server asks for fewer requests and names an interval.
+    pub(crate) fn handle_slow_down(&mut self, asked: Poll) {
+        self.unanswered = 0;
+        self.volley = None;
+        self.floor = self.poll().longer().max(asked.min(KISS_POLL_CEILING)).min(Poll::MAX);
+        self.settle();
+    }
+
+    /// The server asks for no request at all.
+    pub(crate) fn stop(&mut self) {
+        self.volley = None;
+        self.due = None;
+    }
+
+    /// The discipline wants another interval.
+    pub(crate) fn set_poll(&mut self, poll: Poll) {
+        if self.poll != poll {
+            self.poll = poll;
+            self.settle();
+        }
+    }
+
+    /// Its place among the sources polled, which spaces them evenly.
+    pub(crate) fn set_place(&mut self, index: u32, count: u32) {
+        self.place = (index, count.max(1));
+    }
+
+    /// The request in flight was thrown away by ourselves: it says nothing of the server, and is asked again soon.
+    pub(crate) fn handle_discarded(&mut self, now: Instant) {
+        self.reach.unshift();
+        self.soon = Some(now + self.burst_interval.min(self.poll().interval()));
+        self.settle();
+    }
+
+    /// A volley from now on, at the operator's wish.
+    pub(crate) fn burst(&mut self, now: Instant) {
+        if !self.is_stopped() {
+            self.start_volley();
+            self.soon = Some(now);
+            self.settle();
+        }
+    }
+
+    fn start_volley(&mut self) {
+        self.volley = Some(Volley { good_left: self.burst_good, requests_left: self.burst_good.saturating_mul(2) });
+    }
+
+    /// The time between two requests as things stand.
+    fn beat(&self) -> Duration {
+        let interval = self.poll().interval();
+        if self.volley.is_some() {
+            interval.min(self.burst_interval)
+        } else {
+            interval
+        }
+    }
+
+    /// Where the next request falls, from the last one's place and everything known now.
+    fn settle(&mut self) {
+        let Some(due) = self.due else { return };
+        let next = match self.anchor {
+            None => due,
+            Some(anchor) if self.volley.is_some() => anchor + self.beat(),
+            Some(anchor) => self.spaced(anchor),
+        };
+        self.due = Some(self.soon.map_or(next, |soon| soon.min(next)));
+    }
+
+    /// One interval after `anchor`, varied a little, and moved a little towards this source's place among the others.
+    fn spaced(&self, anchor: Instant) -> Instant {
+        let interval = self.poll().interval();
+        let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+        let spread = nanos / SPREAD_DIVISOR;
+        let early = if spread == 0 { 0 } else { self.random % (2 * spread) };
+        let nominal = anchor + (interval + Duration::from_nanos(early)).saturating_sub(Duration::from_nanos(spread));
+        self.nudged(nominal, nanos)
+    }
+
+    /// `nominal` moved a little towards this source's place in the interval.
+    fn nudged(&self, nominal: Instant, interval: u64) -> Instant {
+        let (index, count) = self.place;
+        if count < 2 || interval < 1_000_000_000 {
+            return nominal;
+        }
+        let target = interval / u64::from(count) * u64::from(index);
+        let ahead = (target + interval - nominal.as_nanos() % interval) % interval;
+        let limit = interval / NUDGE_DIVISOR;
+        if ahead <= interval / 2 {
+            nominal + Duration::from_nanos(ahead.min(limit))
+        } else {
+            nominal.saturating_sub(Duration::from_nanos((interval - ahead).min(limit)))
+        }
+    }
+
+    /// The next random number (SplitMix64).
+    fn draw(&mut self) {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        self.random = z ^ (z >> 31);
+    }
+}

@@ -1,0 +1,545 @@
+//! The system process: many associations, one discipline (RFC 5905 §11).
+
+mod pools;
+mod views;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use ntp_discipline::{Decision, Engine, Ledger, Sample, ServerState, Status, Verdict};
+use ntp_types::{Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, ReferenceId};
+
+use crate::association::{reference_id_of, Answer, Association, Ignored, Request};
+use crate::pool::{Pool, PoolId};
+use crate::{Event, PoolConfig, SourceConfig, SystemConfig};
+
+/// Events kept for a caller that does not fetch them; older ones are forgotten.
+const EVENTS_KEPT: usize = 256;
+/// First requests of sources that are added together are spaced by this, up to [`FIRST_SPREAD`].
+const FIRST_SPACING: Duration = Duration::from_millis(10);
+const FIRST_SPREAD: u32 = 200;
+
+/// Names a source for as long as it is held; a later source in the same place has another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId {
+    slot: u32,
+    generation: u32,
+}
+
+impl SourceId {
+    /// The index of its slot in the engine's slice.
+    #[must_use]
+    pub const fn slot(self) -> u32 {
+        self.slot
+    }
+}
+
+/// A source cannot be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// That address is a source already.
+    #[error("{0} is a source already")]
+    Present(SocketAddr),
+    /// The port is zero, or the address names no single host.
+    #[error("{0} is not the address of a server")]
+    NotAServer(SocketAddr),
+    /// There are 2³² sources.
+    #[error("too many sources")]
+    Full,
+}
+
+/// A request to send; made by [`System::poll_transmit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a request that is not sent counts as unanswered"]
+pub struct Transmit {
+    /// For which source.
+    pub source: SourceId,
+    /// What to send where.
+    pub request: Request,
+}
+
+/// Many associations and the discipline that makes one time of them. See the [crate page](crate).
+#[derive(Debug)]
+pub struct System<E: Engine> {
+    engine: E,
+    states: Vec<E::Source>,
+    slots: Vec<Slot>,
+    vacant: Vec<u32>,
+    addresses: BTreeMap<SocketAddr, u32>,
+    /// Every slot that has a request to come, by when.
+    queue: BTreeSet<(Instant, u32)>,
+    pools: Vec<Pool>,
+    own: Vec<ReferenceId>,
+    ledger: Ledger,
+    command: Option<ClockCommand>,
+    events: VecDeque<Event>,
+    status: Status,
+    config: SystemConfig,
+    random: u64,
+    strangers: u64,
+    places_stale: bool,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    association: Association,
+    pool: Option<PoolId>,
+    /// The slot's entry in the queue.
+    queued: Option<Instant>,
+    verdict: Verdict,
+    falseticks: u32,
+    reachable: bool,
+}
+
+impl<E: Engine> System<E> {
+    /// No source yet.
+    #[must_use]
+    pub fn new(engine: E, config: SystemConfig) -> Self {
+        Self {
+            engine,
+            states: Vec::new(),
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            addresses: BTreeMap::new(),
+            queue: BTreeSet::new(),
+            pools: Vec::new(),
+            own: Vec::new(),
+            ledger: Ledger::new(),
+            command: None,
+            events: VecDeque::new(),
+            status: Status::default(),
+            config,
+            random: config.seed,
+            strangers: 0,
+            places_stale: false,
+        }
+    }
+
+    // Getters.
+
+    /// The discipline.
+    #[must_use]
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// How many sources there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// Whether there is no source.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
+    /// The association of a source; `None` when it is gone.
+    #[must_use]
+    pub fn association(&self, id: SourceId) -> Option<&Association> {
+        self.held(id).map(|held| &held.association)
+    }
+
+    /// The source at an address.
+    #[must_use]
+    pub fn source_at(&self, address: SocketAddr) -> Option<SourceId> {
+        let slot = *self.addresses.get(&address)?;
+        Some(SourceId { slot, generation: self.slots.get(index(slot))?.generation })
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) and [`poll_transmit`](Self::poll_transmit) have something to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let request = self.queue.first().map(|(due, _)| *due);
+        match (request, self.engine.next_timeout()) {
+            (Some(request), Some(engine)) => Some(request.min(engine)),
+            (request, engine) => request.or(engine),
+        }
+    }
+
+    // Commands of the application.
+
+    /// Take a server as a source; its first request is due at once.
+    ///
+    /// # Errors
+    /// [`AddError`] when it is one already or cannot be one.
+    pub fn add_source(
+        &mut self,
+        address: SocketAddr,
+        config: SourceConfig,
+        now: Instant,
+    ) -> Result<SourceId, AddError> {
+        self.add(address, config, None, now)
+    }
+
+    /// Give a source up. Returns whether it was there.
+    pub fn remove_source(&mut self, id: SourceId) -> bool {
+        let Some(place) = self.slots.get_mut(index(id.slot)).filter(|place| place.generation == id.generation) else {
+            return false;
+        };
+        let Some(held) = place.held.take() else { return false };
+        place.generation = place.generation.wrapping_add(1);
+        if let Some(due) = held.queued {
+            self.queue.remove(&(due, id.slot));
+        }
+        self.addresses.remove(&held.association.address());
+        self.engine.close(&mut self.states, index(id.slot));
+        self.vacant.push(id.slot);
+        self.places_stale = true;
+        if let Some(pool) = held.pool.and_then(|pool| self.pools.get_mut(pool.index())) {
+            pool.handle_removed();
+        }
+        true
+    }
+
+    /// A pool without members; [`add_candidates`](Self::add_candidates) gives it some.
+    pub fn add_pool(&mut self, config: PoolConfig) -> PoolId {
+        let id = PoolId::new(self.pools.len());
+        self.pools.push(Pool::new(config));
+        id
+    }
+
+    /// Addresses a pool's name resolved to: as many as it needs become sources, the others wait.
+    pub fn add_candidates(&mut self, pool: PoolId, addresses: impl IntoIterator<Item = SocketAddr>, now: Instant) {
+        for address in addresses {
+            let is_source = self.addresses.contains_key(&address);
+            if let Some(pool) = self.pools.get_mut(pool.index()).filter(|_| !is_source) {
+                pool.add_candidate(address);
+            }
+        }
+        self.fill(pool, now);
+    }
+
+    /// Start a volley to a source now. Returns whether it was there.
+    pub fn burst(&mut self, id: SourceId, now: Instant) -> bool {
+        let Some(held) = self.held_mut(id) else { return false };
+        held.association.burst(now);
+        self.requeue(id.slot);
+        true
+    }
+
+    /// The addresses by which other servers may know this machine: one that names us as its source is in a loop with us.
+    pub fn set_local_addresses(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.own = addresses.into_iter().filter(|address| !address.is_loopback()).map(reference_id_of).collect();
+    }
+
+    /// The discipline, to be told what only the application knows: a drift file's frequency, a policy.
+    pub fn engine_mut(&mut self) -> &mut E {
+        &mut self.engine
+    }
+
+    // Events in.
+
+    /// A datagram that came in at `received` by our clock, which is `at` by the raw one.
+    ///
+    /// # Errors
+    /// [`Ignored`] says why it was not used; it has been counted, and a kiss obeyed, when this returns.
+    pub fn handle_datagram(
+        &mut self,
+        bytes: &[u8],
+        from: SocketAddr,
+        received: NtpTimestamp,
+        at: Instant,
+    ) -> Result<SourceId, Ignored> {
+        let Some(id) = self.source_at(from) else {
+            self.strangers = self.strangers.saturating_add(1);
+            return Err(Ignored::UnknownSource(from));
+        };
+        let Self { slots, ledger, own, .. } = self;
+        let slewed = |start, end| ledger.slewed(end) - ledger.slewed(start);
+        let Some(held) = slots.get_mut(index(id.slot)).and_then(|place| place.held.as_mut()) else {
+            return Err(Ignored::UnknownSource(from));
+        };
+        let result = held.association.handle_datagram(bytes, from, received, at, slewed, own);
+        match &result {
+            Ok(answer) => self.use_answer(id, answer, at),
+            Err(ignored) => self.note_ignored(id, *ignored, at),
+        }
+        self.requeue(id.slot);
+        result.map(|_| id)
+    }
+
+    /// When a request really left, by our clock: a better T1, from the kernel's transmit stamp.
+    ///
+    /// Returns whether that request is still in flight.
+    pub fn handle_transmit_stamp(&mut self, id: SourceId, sequence: u32, sent: NtpTimestamp) -> bool {
+        self.held_mut(id).is_some_and(|held| held.association.handle_transmit_stamp(sequence, sent))
+    }
+
+    /// An ICMP error came about a request to this address. It may be forged: it is counted and changes nothing.
+    pub fn handle_unreachable(&mut self, to: SocketAddr) -> bool {
+        let Some(held) = self.source_at(to).and_then(|id| self.held_mut(id)) else { return false };
+        held.association.handle_unreachable();
+        true
+    }
+
+    /// The time has come that [`next_timeout`](Self::next_timeout) named, or any other.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.engine.next_timeout().is_some_and(|due| due <= now) {
+            let decision = self.engine.handle_timeout(&mut self.states, now);
+            self.decide(&decision);
+            self.refresh_polls();
+        }
+        self.watch_status(now);
+    }
+
+    /// What was done to our clock, by us or by anybody else.
+    pub fn handle_applied(&mut self, applied: &Applied) {
+        self.ledger.handle_applied(applied);
+        self.engine.handle_applied(&mut self.states, applied);
+        if applied.stepped == NtpDuration::ZERO {
+            return;
+        }
+        let slots = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        for slot in 0..slots {
+            if let Some(held) = self.slots.get_mut(index(slot)).and_then(|place| place.held.as_mut()) {
+                held.association.handle_step(applied.at);
+            }
+            self.requeue(slot);
+        }
+    }
+
+    /// A leap second has just passed on our clock.
+    pub fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
+        self.engine.handle_leap(leap, now);
+    }
+
+    // Actions out.
+
+    /// The next request that is due at `now`; call again until there is none.
+    ///
+    /// `departure` is our clock's time at `now`; `nonce` a fresh random number for each call.
+    pub fn poll_transmit(&mut self, now: Instant, departure: NtpTimestamp, nonce: u64) -> Option<Transmit> {
+        self.assign_places();
+        loop {
+            let (due, slot) = *self.queue.first()?;
+            if due > now {
+                return None;
+            }
+            let source = self.id_of(slot)?;
+            if self.replace_if_silent(source, now) {
+                continue;
+            }
+            let request = self.ask(slot, now, departure, nonce);
+            self.requeue(slot);
+            if let Some(request) = request {
+                return Some(Transmit { source, request });
+            }
+        }
+    }
+
+    /// What the discipline wants done to the clock; tell what came of it by [`handle_applied`](Self::handle_applied).
+    pub fn poll_command(&mut self) -> Option<ClockCommand> {
+        self.command.take()
+    }
+
+    /// What happened, oldest first. The last 256 are kept.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+}
+
+impl<E: Engine> System<E> {
+    fn held(&self, id: SourceId) -> Option<&Held> {
+        self.slots.get(index(id.slot)).filter(|place| place.generation == id.generation)?.held.as_ref()
+    }
+
+    fn held_mut(&mut self, id: SourceId) -> Option<&mut Held> {
+        self.slots.get_mut(index(id.slot)).filter(|place| place.generation == id.generation)?.held.as_mut()
+    }
+
+    fn id_of(&self, slot: u32) -> Option<SourceId> {
+        let place = self.slots.get(index(slot))?;
+        place.held.is_some().then_some(SourceId { slot, generation: place.generation })
+    }
+
+    fn address_of(&self, slot: usize) -> Option<SocketAddr> {
+        Some(self.slots.get(slot)?.held.as_ref()?.association.address())
+    }
+
+    fn add(
+        &mut self,
+        address: SocketAddr,
+        config: SourceConfig,
+        pool: Option<PoolId>,
+        now: Instant,
+    ) -> Result<SourceId, AddError> {
+        if self.addresses.contains_key(&address) {
+            return Err(AddError::Present(address));
+        }
+        if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
+            return Err(AddError::NotAServer(address));
+        }
+        let slot = match self.vacant.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = u32::try_from(self.slots.len()).map_err(|_| AddError::Full)?;
+                self.slots.push(Slot::default());
+                self.states.push(E::Source::default());
+                slot
+            }
+        };
+        let place = index(slot);
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let first = now + FIRST_SPACING * (slot % FIRST_SPREAD);
+        let association = Association::new(address, config, first, self.random);
+        self.engine.open(&mut self.states, place, config.options());
+        let generation = self.slots.get_mut(place).map_or(0, |place| {
+            let verdict = Verdict::default();
+            place.held = Some(Held { association, pool, queued: None, verdict, falseticks: 0, reachable: false });
+            place.generation
+        });
+        self.addresses.insert(address, slot);
+        self.places_stale = true;
+        self.requeue(slot);
+        Ok(SourceId { slot, generation })
+    }
+
+    /// Bring the slot's entry in the queue up to date.
+    fn requeue(&mut self, slot: u32) {
+        let Some(held) = self.slots.get_mut(index(slot)).and_then(|place| place.held.as_mut()) else { return };
+        let due = held.association.next_timeout();
+        if due == held.queued {
+            return;
+        }
+        if let Some(old) = held.queued {
+            self.queue.remove(&(old, slot));
+        }
+        if let Some(due) = due {
+            self.queue.insert((due, slot));
+        }
+        held.queued = due;
+    }
+
+    fn ask(&mut self, slot: u32, now: Instant, departure: NtpTimestamp, nonce: u64) -> Option<Request> {
+        let held = self.slots.get_mut(index(slot))?.held.as_mut()?;
+        let request = held.association.poll_transmit(now, departure, nonce)?;
+        let reach = held.association.reach();
+        let fell_silent = held.reachable && !reach.is_reachable();
+        if fell_silent {
+            held.reachable = false;
+        }
+        let address = held.association.address();
+        self.engine.handle_poll(&mut self.states, index(slot), reach.to_bits(), now);
+        if fell_silent {
+            if let Some(source) = self.id_of(slot) {
+                self.note(Event::Unreachable { source, address });
+            }
+        }
+        Some(request)
+    }
+
+    fn use_answer(&mut self, id: SourceId, answer: &Answer, now: Instant) {
+        let sample = self.sample(answer);
+        let decision = self.engine.handle_sample(&mut self.states, index(id.slot), &sample, now);
+        self.decide(&decision);
+        self.refresh_polls();
+        let verdict = self.engine.source(&self.states, index(id.slot), now).verdict;
+        let Some(held) = self.held_mut(id) else { return };
+        let address = held.association.address();
+        let before = core::mem::replace(&mut held.verdict, verdict);
+        let was_reachable = core::mem::replace(&mut held.reachable, true);
+        held.falseticks = if verdict == Verdict::Falseticker { held.falseticks.saturating_add(1) } else { 0 };
+        if !was_reachable {
+            self.note(Event::Reachable { source: id, address });
+        }
+        if before != verdict {
+            self.note(Event::Judged { source: id, address, before, now: verdict });
+        }
+        self.watch_status(now);
+        self.replace_if_false(id, now);
+    }
+
+    fn sample(&self, answer: &Answer) -> Sample {
+        let exchange = &answer.exchange;
+        let server = ServerState {
+            leap: exchange.leap,
+            stratum: exchange.stratum,
+            precision: exchange.precision,
+            root_delay: exchange.root_delay,
+            root_dispersion: exchange.root_dispersion,
+            reference_id: exchange.reference_id,
+        };
+        Sample::new(exchange.round_trip, self.config.precision, server, answer.sent, answer.received)
+    }
+
+    fn note_ignored(&mut self, id: SourceId, ignored: Ignored, now: Instant) {
+        if !ignored.is_from_server() {
+            return;
+        }
+        let Some(held) = self.held(id) else { return };
+        let (address, stopped) = (held.association.address(), held.association.is_stopped());
+        match ignored {
+            Ignored::Kiss(code) if stopped => {
+                self.note(Event::Stopped { source: id, address, code });
+                self.replace(id, now);
+            }
+            reason => self.note(Event::Unusable { source: id, address, reason }),
+        }
+    }
+
+    fn decide(&mut self, decision: &Decision) {
+        if let Some(refusal) = decision.refused {
+            self.note(Event::Refused(refusal));
+        }
+        // The newest command was made from all that is known, what an older one really did included: it replaces it.
+        if decision.command != ClockCommand::Hold {
+            self.command = Some(decision.command);
+        }
+    }
+
+    /// Ask the engine how often each source is to be asked.
+    fn refresh_polls(&mut self) {
+        for slot in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
+            let poll = self.engine.poll(&self.states, index(slot));
+            if let Some(held) = self.slots.get_mut(index(slot)).and_then(|place| place.held.as_mut()) {
+                held.association.set_poll(poll);
+                if held.association.next_timeout() != held.queued {
+                    self.requeue(slot);
+                }
+            }
+        }
+    }
+
+    fn watch_status(&mut self, now: Instant) {
+        let status = self.engine.system(&self.states, now).status;
+        let before = core::mem::replace(&mut self.status, status);
+        if before != status {
+            self.note(Event::StatusChanged { before, now: status });
+        }
+    }
+
+    fn note(&mut self, event: Event) {
+        if self.events.len() == EVENTS_KEPT {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn assign_places(&mut self) {
+        if !core::mem::take(&mut self.places_stale) {
+            return;
+        }
+        let count = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
+        let held = self.slots.iter_mut().filter_map(|place| place.held.as_mut());
+        for (place, held) in (0_u32..).zip(held) {
+            held.association.set_place(place, count);
+        }
+    }
+}
+
+/// A slot's place in the vectors.
+fn index(slot: u32) -> usize {
+    usize::try_from(slot).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,71 @@
+//! What the system shows of itself at an instant.
+
+use ntp_discipline::Engine;
+use ntp_types::{Instant, NtpShort, ReferenceId};
+
+use super::{index, SourceId, System};
+use crate::association::{reference_id_of, Answer};
+use crate::{ServerSaid, Snapshot, SourceSnapshot, Standing};
+
+impl<E: Engine> System<E> {
+    /// Everything, as it stands at `now`.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let system = self.engine.system(&self.states, now);
+        let sources = (0_u32..).zip(&self.slots).filter_map(|(slot, place)| {
+            let held = place.held.as_ref()?;
+            let association = &held.association;
+            Some(SourceSnapshot {
+                id: SourceId { slot, generation: place.generation },
+                address: association.address(),
+                pool: held.pool,
+                estimate: self.engine.source(&self.states, index(slot), now),
+                reach: association.reach(),
+                poll: association.poll(),
+                unanswered: association.unanswered(),
+                next: association.next_timeout(),
+                server: association.last().map(ServerSaid::of),
+                kiss: association.kiss(),
+                last_ignored: association.last_ignored(),
+                counters: *association.counters(),
+            })
+        });
+        Snapshot {
+            at: now,
+            standing: self.standing(now),
+            system_peer: system.system_peer.and_then(|peer| self.address_of(peer)),
+            sources: sources.collect(),
+            system,
+            strangers: self.strangers,
+        }
+    }
+
+    /// What a server may say of our clock at `now`.
+    #[must_use]
+    pub fn standing(&self, now: Instant) -> Standing {
+        let system = self.engine.system(&self.states, now);
+        let peer = system.system_peer.and_then(|peer| self.address_of(peer));
+        Standing {
+            leap: system.leap,
+            stratum: system.stratum,
+            reference_id: peer.map_or(ReferenceId::UNSET, |address| reference_id_of(address.ip())),
+            root_delay: NtpShort::from_duration(system.root_delay),
+            root_dispersion: NtpShort::from_duration(system.root_dispersion),
+            updated: system.updated,
+        }
+    }
+}
+
+impl ServerSaid {
+    fn of(answer: &Answer) -> Self {
+        let Answer { exchange, received, .. } = answer;
+        Self {
+            leap: exchange.leap,
+            stratum: exchange.stratum,
+            reference_id: exchange.reference_id,
+            root_delay: exchange.root_delay,
+            root_dispersion: exchange.root_dispersion,
+            at: *received,
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! One server at a time: when it is asked, what it may answer, and what peers of ours get wrong about it.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod world;
+
+use std::time::Duration;
+
+use ntp_client::{reference_id_of, Event, Ignored, SourceConfig};
+use ntp_types::{ClockCommand, Frequency, KissCode, NtpDuration, Poll};
+use world::{answer, config, good, kiss, silent, World, ROUND_TRIP};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn a_good_server_is_asked_once_per_interval_and_every_reply_is_used() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", good);
+    let id = world.add(server, config(6, 10, false));
+    world.error = NtpDuration::from_nanos(-250_000_000);
+    world.run_for(HOUR);
+    assert!((54..=58).contains(&world.asked(server)), "{} requests in an hour", world.asked(server));
+    assert_eq!(world.accepted, world.asked(server));
+    for gap in world.gaps(server) {
+        assert!((62.9..=65.1).contains(&gap), "gap of {gap} s");
+    }
+    let association = world.system.association(id).unwrap();
+    assert_eq!(association.reach().to_string(), "377");
+    let trip = association.last().unwrap().exchange.round_trip;
+    assert!((trip.offset() - NtpDuration::from_nanos(250_000_000)).abs() < NtpDuration::from_nanos(2));
+    assert!((trip.delay() - NtpDuration::from_std(ROUND_TRIP)).abs() < NtpDuration::from_nanos(2));
+}
+
+#[test]
+fn the_initial_volley_ends_after_four_good_replies() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", good);
+    world.add(server, config(6, 10, true));
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.asked(server), 4);
+    assert_eq!(world.gaps(server), [2.0, 2.0, 2.0]);
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(world.asked(server), 5, "then the ordinary interval begins");
+}
+
+#[test]
+fn a_volley_into_silence_is_bounded_and_backs_off() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", silent);
+    let id = world.add(server, config(6, 10, true));
+    world.run_for(Duration::from_secs(20));
+    assert_eq!(world.asked(server), 8, "twice the four wanted, 2 s apart");
+    world.run_for(HOUR * 24);
+    let gaps = world.gaps(server);
+    assert!(gaps[7] < 132.0, "the first interval after the volley: {} s", gaps[7]);
+    assert!(gaps.iter().rev().take(20).all(|gap| (1_007.0..=1_041.0).contains(gap)), "{gaps:?}");
+    assert!(gaps.windows(2).all(|pair| pair[1] > pair[0] * 0.9), "it never speeds up: {gaps:?}");
+    assert!(world.events.is_empty(), "it never was reachable: {:?}", world.events);
+    assert_eq!(world.system.association(id).unwrap().counters().lost, u64::try_from(gaps.len()).unwrap());
+}
+
+#[test]
+fn a_very_short_interval_backs_off_to_a_minute_whatever_its_maximum() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", silent);
+    world.add(server, config(-4, -4, false));
+    world.run_for(HOUR);
+    let total = world.asked(server);
+    assert!(total < 160, "{total} requests into an hour of silence at 1/16 s");
+    assert!(world.gaps(server).last().is_some_and(|gap| *gap > 60.0));
+}
+
+#[test]
+fn recovery_costs_about_an_eighth_of_the_silence_and_brings_a_volley() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", good);
+    world.add(server, config(4, 10, true));
+    world.run_for(HOUR / 4);
+    world.set_answering(server, false);
+    world.run_for(HOUR / 2);
+    world.set_answering(server, true);
+    let back = world.now;
+    let accepted = world.accepted;
+    world.run_for(HOUR / 2 / 4);
+    assert!(world.accepted > accepted + 4, "back within a quarter of the outage, with a volley");
+    let asked = &world.servers[&server].asked;
+    let first = asked.iter().find(|at| **at > back).unwrap();
+    let second = asked.iter().find(|at| **at > *first).unwrap();
+    assert_eq!(second.since(*first), Duration::from_secs(2));
+    let unreachable = world.events.iter().filter(|event| matches!(event, Event::Unreachable { .. })).count();
+    let reachable = world.events.iter().filter(|event| matches!(event, Event::Reachable { .. })).count();
+    assert_eq!((unreachable, reachable), (1, 2));
+}
+
+/// A rival counts a kiss as a lost packet and asks on every two seconds.
+#[test]
+fn deny_stops_after_one_request() {
+    for code in [b"DENY", b"RSTR"] {
+        let mut world = World::new();
+        let server = world.serve("192.0.2.1:123", |request, _, _| vec![(ROUND_TRIP, kiss(request, code))]);
+        let id = world.add(server, config(0, 10, true));
+        world.run_for(HOUR);
+        assert_eq!(world.asked(server), 1);
+        let association = world.system.association(id).unwrap();
+        assert!(association.is_stopped());
+        assert_eq!(association.kiss(), Some(KissCode::from_bytes(*code)));
+        assert!(matches!(world.events[..], [Event::Stopped { .. }]), "{:?}", world.events);
+        assert_eq!(world.system.next_timeout(), None);
+    }
+}
+
+#[test]
+fn rate_doubles_the_interval_each_time_and_ends_the_volley() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", |request, _, _| vec![(ROUND_TRIP, kiss(request, b"RATE"))]);
+    let id = world.add(server, config(2, 4, true));
+    world.run_for(HOUR);
+    let gaps = world.gaps(server);
+    assert!(gaps[0] > 7.8, "no second request of the volley: {gaps:?}");
+    assert!(gaps.windows(2).all(|pair| (1.9..=2.1).contains(&(pair[1] / pair[0]))), "{gaps:?}");
+    assert!(world.asked(server) <= 11);
+    assert!(world.system.association(id).unwrap().poll() > Poll::from_log2(4), "beyond the operator's maximum");
+}
+
+#[test]
+fn a_server_that_is_content_with_a_slower_rate_is_kept_at_it() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", |request, time, count| {
+        let bytes = if count == 0 { kiss(request, b"RATE") } else { answer(request, time, ROUND_TRIP) };
+        vec![(ROUND_TRIP, bytes)]
+    });
+    world.add(server, config(4, 4, false));
+    world.run_for(HOUR);
+    assert!(world.gaps(server).iter().all(|gap| (31.4..=32.6).contains(gap)), "{:?}", world.gaps(server));
+}
+
+/// A poll field of 0x7f, in a kiss or in an ordinary reply, is no reason to fall silent for 68 years.
+#[test]
+fn the_poll_field_of_a_reply_has_a_bound() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", |request, time, count| {
+        let mut bytes = if count == 0 { kiss(request, b"RATE") } else { answer(request, time, ROUND_TRIP) };
+        bytes[2] = 0x7f;
+        vec![(ROUND_TRIP, bytes)]
+    });
+    world.add(server, config(6, 10, false));
+    world.run_for(HOUR * 3);
+    assert!(world.gaps(server).iter().all(|gap| (1_007.0..=1_041.0).contains(gap)), "{:?}", world.gaps(server));
+    assert!(world.accepted >= 9);
+}
+
+#[test]
+fn a_kiss_with_the_wrong_origin_is_nobodys() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", |request, time, _| {
+        let mut spoofed = kiss(request, b"DENY");
+        spoofed[24..32].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        vec![(ROUND_TRIP / 4, spoofed), (ROUND_TRIP, answer(request, time, ROUND_TRIP))]
+    });
+    world.add(server, config(6, 10, false));
+    world.run_for(HOUR);
+    assert_eq!(world.accepted, world.asked(server), "the true reply behind it still counts");
+    assert_eq!(world.ignored.len(), world.asked(server));
+    assert!(world.ignored.iter().all(|(_, ignored)| !ignored.is_from_server()));
+}
+
+#[test]
+fn other_kisses_change_nothing_but_the_count() {
+    for code in [b"INIT", b"STEP", b"NKEY", b"X123"] {
+        let mut world = World::new();
+        let server = world.serve("192.0.2.1:123", |request, _, _| vec![(ROUND_TRIP, kiss(request, code))]);
+        let id = world.add(server, config(6, 10, false));
+        world.run_for(HOUR);
+        let association = world.system.association(id).unwrap();
+        assert!(!association.is_stopped());
+        assert!((54..=58).contains(&world.asked(server)));
+        assert_eq!(association.reach().to_string(), "000", "it brings no time");
+        assert_eq!(association.unanswered(), 0, "but it answers");
+    }
+}
+
+/// Root delay and dispersion of 65 536 s each were used by a rival, which then steered at 201 ppm.
+#[test]
+fn a_root_distance_beyond_measure_is_refused() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", |request, time, _| {
+        let mut bytes = answer(request, time, ROUND_TRIP);
+        bytes[4..12].fill(0xff);
+        vec![(ROUND_TRIP, bytes)]
+    });
+    let id = world.add(server, config(6, 10, false));
+    world.run_for(HOUR);
+    assert_eq!(world.accepted, 0);
+    assert!(world.system.association(id).unwrap().counters().unusable > 50);
+}
+
+#[test]
+fn unsynchronised_servers_answer_but_bring_no_time() {
+    type Spoil = fn(&mut Vec<u8>);
+    let spoils: [Spoil; 3] = [
+        |bytes| bytes[0] |= 0xc0,
+        |bytes| bytes[1] = 16,
+        |bytes| {
+            bytes[1] = 0;
+            bytes[12..16].fill(0);
+        },
+    ];
+    for spoil in spoils {
+        let mut world = World::new();
+        let server = world.serve("192.0.2.1:123", move |request, time, _| {
+            let mut bytes = answer(request, time, ROUND_TRIP);
+            spoil(&mut bytes);
+            vec![(ROUND_TRIP, bytes)]
+        });
+        let id = world.add(server, config(6, 10, true));
+        world.run_for(HOUR);
+        let association = world.system.association(id).unwrap();
+        assert_eq!(world.accepted, 0);
+        assert_eq!(association.reach().to_string(), "000");
+        assert_eq!(association.counters().lost, 0);
+        assert!((60..=66).contains(&world.asked(server)), "8 of a volley and no back-off: {}", world.asked(server));
+    }
+}
+
+#[test]
+fn duplicates_and_replays_are_unsolicited() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", {
+        let mut previous = Vec::new();
+        move |request, time, _| {
+            let fresh = answer(request, time, ROUND_TRIP);
+            let replay = std::mem::replace(&mut previous, fresh.clone());
+            vec![(ROUND_TRIP / 2, replay), (ROUND_TRIP, fresh.clone()), (ROUND_TRIP + ROUND_TRIP, fresh)]
+        }
+    });
+    world.add(server, config(6, 10, false));
+    world.run_for(HOUR);
+    assert_eq!(world.accepted, world.asked(server));
+    assert_eq!(world.ignored.len(), 2 * world.asked(server));
+    let duplicates = world.ignored.iter().filter(|(_, ignored)| *ignored == Ignored::Unsolicited).count();
+    assert_eq!(duplicates, world.asked(server));
+}
+
+/// One wrong datagram ends a query in three peers of ours: here it costs nothing.
+#[test]
+fn floods_of_rubbish_change_nothing() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", good);
+    let id = world.add(server, config(6, 10, false));
+    let stranger = "203.0.113.9:123".parse().unwrap();
+    for second in 0..3_600_u32 {
+        for length in [0_usize, 1, 47, 48, 49, 52, 68, 200] {
+            let octet = u8::try_from((usize::try_from(second).unwrap() + length) % 256).unwrap();
+            world.inject(server, vec![octet; length]);
+            world.inject(stranger, vec![0x24; length]);
+        }
+        world.run_for(Duration::from_secs(1));
+    }
+    assert_eq!(world.accepted, world.asked(server));
+    assert!((54..=58).contains(&world.asked(server)));
+    assert_eq!(world.system.association(id).unwrap().reach().to_string(), "377");
+    assert_eq!(world.system.snapshot(world.now).strangers, 3_600 * 8);
+}
+
+#[test]
+fn a_server_whose_reference_is_ourselves_is_a_loop() {
+    let own = "192.0.2.77".parse().unwrap();
+    for stratum in [1, 3] {
+        let mut world = World::new();
+        let server = world.serve("192.0.2.1:123", move |request, time, _| {
+            let mut bytes = answer(request, time, ROUND_TRIP);
+            bytes[1] = stratum;
+            bytes[12..16].copy_from_slice(&reference_id_of(own).to_bytes());
+            vec![(ROUND_TRIP, bytes)]
+        });
+        world.system.set_local_addresses([own, "127.0.0.1".parse().unwrap()]);
+        world.add(server, config(6, 10, false));
+        world.run_for(HOUR);
+        if stratum == 1 {
+            assert_eq!(world.accepted, world.asked(server), "at stratum 1 the octets name a clock");
+        } else {
+            assert_eq!(world.accepted, 0);
+            assert!(world.ignored.iter().all(|(_, ignored)| matches!(ignored, Ignored::Loop(_))));
+        }
+    }
+}
+
+#[test]
+fn the_reference_id_of_an_ipv6_server_is_a_hash() {
+    let v6 = "fd77::1".parse().unwrap();
+    assert_eq!(reference_id_of(v6).to_bytes(), [0x77, 0xa9, 0x4b, 0xdf]);
+    let mapped = "::ffff:192.0.2.7".parse().unwrap();
+    assert_eq!(reference_id_of(mapped).to_bytes(), [192, 0, 2, 7]);
+}
+
+#[test]
+fn a_reply_that_took_too_long_is_not_used() {
+    let late = Duration::from_millis(3_100);
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", move |request, time, _| vec![(late, answer(request, time, late))]);
+    world.add(server, config(6, 10, false));
+    world.run_for(HOUR);
+    assert_eq!(world.accepted, 0);
+    assert!(world.ignored.iter().all(|(_, ignored)| matches!(ignored, Ignored::Late { .. })));
+}
+
+#[test]
+fn requests_in_flight_over_a_step_are_discarded_and_asked_again() {
+    let mut world = World::new();
+    let near = world.serve("192.0.2.1:123", good);
+    let far = world.serve("192.0.2.2:123", |request, time, _| {
+        let round_trip = Duration::from_millis(400);
+        vec![(round_trip, answer(request, time, round_trip))]
+    });
+    world.error = NtpDuration::from_seconds(-100);
+    let (near_id, far_id) = (world.add(near, config(6, 6, false)), world.add(far, config(6, 6, false)));
+    let step = ClockCommand::Step { offset: NtpDuration::from_seconds(100), frequency: Frequency::ZERO };
+    world.system.engine_mut().commands.push_back(step);
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.error, NtpDuration::ZERO);
+    let counters = world.system.association(far_id).unwrap().counters();
+    assert_eq!((counters.discarded, counters.lost), (1, 0));
+    assert_eq!(world.gaps(far).len(), 1, "asked again at once");
+    assert!(world.gaps(far)[0] < 2.1);
+    assert_eq!(world.system.association(far_id).unwrap().reach().to_string(), "001");
+    // Nothing the engine got from the far server mixes the two clocks.
+    let offset = world.system.association(far_id).unwrap().last().unwrap().exchange.round_trip.offset();
+    assert!(offset.abs() < NtpDuration::from_nanos(1_000), "{offset}");
+    assert_eq!(world.system.association(near_id).unwrap().counters().discarded, 0);
+}
+
+#[test]
+fn slewing_while_a_request_is_in_flight_is_taken_out_of_the_delay() {
+    let mut world = World::new();
+    let round_trip = Duration::from_millis(400);
+    let server =
+        world.serve("192.0.2.1:123", move |request, time, _| vec![(round_trip, answer(request, time, round_trip))]);
+    let id = world.add(server, config(6, 6, false));
+    let rate = Frequency::from_ppm(80_000);
+    let applied = ntp_types::Applied {
+        at: world.now,
+        slew_rate: rate,
+        slew_end: world.now + HOUR,
+        ..ntp_types::Applied::default()
+    };
+    world.system.handle_applied(&applied);
+    let start = world.now;
+    world.run_for(Duration::from_millis(399));
+    // Our clock ran 8 % fast for these 400 ms; the world's own clock stands still in `error`.
+    world.error = rate.over(Duration::from_millis(400));
+    world.run_for(Duration::from_millis(2));
+    let trip = world.system.association(id).unwrap().last().unwrap().exchange.round_trip;
+    assert!((trip.delay() - NtpDuration::from_std(round_trip)).abs() < NtpDuration::from_nanos(10), "{}", trip.delay());
+    assert!((trip.offset() + NtpDuration::from_nanos(16_000_000)).abs() < NtpDuration::from_nanos(10), "midway");
+    assert_eq!(world.requests[0].0, start);
+}
+
+#[test]
+fn a_transmit_stamp_replaces_the_departure_of_its_own_request_only() {
+    let mut world = World::new();
+    let address = "192.0.2.1:123".parse().unwrap();
+    let id = world.add(address, config(6, 6, false));
+    let transmit = world.system.poll_transmit(world.now, world.clock(), 42).unwrap();
+    let late = NtpDuration::from_nanos(30_000);
+    assert!(!world.system.handle_transmit_stamp(id, transmit.request.sequence + 1, world.clock() + late));
+    assert!(world.system.handle_transmit_stamp(id, transmit.request.sequence, world.clock() + late));
+    let reply = answer(transmit.request.bytes(), world.clock(), ROUND_TRIP);
+    world.now = world.now + ROUND_TRIP;
+    world.system.handle_datagram(&reply, address, world.clock(), world.now).unwrap();
+    let delay = world.system.association(id).unwrap().last().unwrap().exchange.round_trip.delay();
+    assert!((delay - (NtpDuration::from_std(ROUND_TRIP) - late)).abs() < NtpDuration::from_nanos(2));
+}
+
+#[test]
+fn the_wire_carries_the_nonce_and_nothing_about_us() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", good);
+    world.add(server, config(6, 6, false));
+    world.run_for(HOUR);
+    let mut nonces: Vec<_> = world.requests.iter().map(|(_, _, bytes)| bytes[40..48].to_vec()).collect();
+    for (_, _, bytes) in &world.requests {
+        assert_eq!(bytes[0], 0x23, "version 4, client");
+        assert!(bytes[1..40].iter().all(|octet| *octet == 0));
+    }
+    nonces.sort();
+    nonces.dedup();
+    assert_eq!(nonces.len(), world.requests.len());
+}
+
+#[test]
+fn versions_one_to_four_are_asked_in_kind() {
+    for version in 1..=4 {
+        let mut world = World::new();
+        let server = world.serve("192.0.2.1:123", good);
+        let version = ntp_proto::Version::from_bits(version);
+        world.add(server, SourceConfig { version, ..config(6, 6, false) });
+        world.run_for(HOUR);
+        assert_eq!(world.accepted, world.asked(server), "version {version}");
+    }
+}
+
+#[test]
+fn a_new_port_is_advised_for_every_poll_but_not_within_a_volley() {
+    let mut world = World::new();
+    let address = "192.0.2.1:123".parse().unwrap();
+    world.add(address, config(6, 6, true));
+    let mut advice = Vec::new();
+    for _ in 0..6 {
+        world.now = world.system.next_timeout().unwrap();
+        let transmit = world.system.poll_transmit(world.now, world.clock(), 42).unwrap();
+        advice.push(transmit.request.fresh_port);
+        let reply = answer(transmit.request.bytes(), world.clock(), ROUND_TRIP);
+        world.now = world.now + ROUND_TRIP;
+        world.system.handle_datagram(&reply, address, world.clock(), world.now).unwrap();
+    }
+    assert_eq!(advice, [true, false, false, false, true, true]);
+}
+
+#[test]
+fn a_suspended_machine_makes_nothing_up() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", good);
+    world.add(server, config(4, 6, true));
+    world.run_for(Duration::from_secs(3));
+    let before = world.asked(server);
+    world.now = world.now + HOUR * 8;
+    world.run_for(Duration::from_secs(4));
+    assert!(world.asked(server) <= before + 3, "{} requests at once after waking up", world.asked(server) - before);
+}

@@ -1,0 +1,224 @@
+//! Many sources together: company, pools, events, and what it costs to have thousands.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod world;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ntp_client::{AddError, Event, PoolConfig, System, SystemConfig};
+use ntp_discipline::{Status, Verdict};
+use ntp_types::{ClockCommand, Frequency, Instant, NtpDuration, NtpTimestamp, Poll};
+use world::{answer, config, good, kiss, silent, Recorder, World, ROUND_TRIP};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn address(last: u16) -> SocketAddr {
+    format!("10.0.{}.{}:123", last >> 8, last & 255).parse().unwrap()
+}
+
+/// In a rival one dead server delays every other's poll by two seconds each time.
+#[test]
+fn a_dead_server_delays_nobody() {
+    let mut alone = World::new();
+    let server = alone.serve("10.0.0.1:123", good);
+    alone.add(server, config(4, 4, true));
+    alone.run_for(HOUR);
+
+    let mut world = World::new();
+    world.serve("10.0.0.1:123", good);
+    let dead: Vec<_> = (2..10).map(|last| world.serve(&address(last).to_string(), silent)).collect();
+    world.add(server, config(4, 4, true));
+    for dead in dead {
+        world.add(dead, config(4, 4, true));
+    }
+    world.run_for(HOUR);
+    assert!(world.asked(server).abs_diff(alone.asked(server)) <= 1);
+    assert!(world.gaps(server).iter().skip(4).all(|gap| (14.5..=17.5).contains(gap)));
+}
+
+#[test]
+fn requests_of_several_sources_are_spread_evenly() {
+    let mut world = World::new();
+    let servers: Vec<_> = (1..=4).map(|last| world.serve(&address(last).to_string(), good)).collect();
+    for server in &servers {
+        world.add(*server, config(6, 6, false));
+    }
+    world.run_for(HOUR);
+    let mut last: Vec<_> = servers.iter().map(|server| *world.servers[server].asked.last().unwrap()).collect();
+    last.sort();
+    for pair in last.windows(2) {
+        let apart = pair[1].since(pair[0]).as_secs_f64();
+        assert!((12.0..=20.0).contains(&apart), "{apart} s apart, 16 would be even");
+    }
+}
+
+#[test]
+fn the_newest_command_replaces_one_that_was_not_fetched() {
+    let mut system = System::new(Recorder::default(), SystemConfig::default());
+    let now = Instant::from_nanos(1);
+    let clock = NtpTimestamp::new(4_004_000_000, 0);
+    for last in 1..=2 {
+        system.add_source(address(last), config(6, 6, false), now).unwrap();
+        let frequency = Frequency::from_ppm(i32::from(last));
+        system.engine_mut().commands.push_back(ClockCommand::Step { offset: NtpDuration::SECOND, frequency });
+    }
+    let now = now + Duration::from_secs(1);
+    let requests: Vec<_> = std::iter::from_fn(|| system.poll_transmit(now, clock, 77)).collect();
+    for transmit in requests {
+        let reply = answer(transmit.request.bytes(), clock, Duration::ZERO);
+        system.handle_datagram(&reply, transmit.request.to, clock, now).unwrap();
+    }
+    let frequency = Frequency::from_ppm(2);
+    assert_eq!(system.poll_command(), Some(ClockCommand::Step { offset: NtpDuration::SECOND, frequency }));
+    assert_eq!(system.poll_command(), None);
+}
+
+#[test]
+fn an_interval_that_gets_shorter_brings_the_next_request_forward_for_every_source() {
+    let mut world = World::new();
+    let servers: Vec<_> = (1..=3).map(|last| world.serve(&address(last).to_string(), good)).collect();
+    for server in &servers {
+        world.add(*server, config(4, 10, false));
+    }
+    world.system.engine_mut().poll = Some(Poll::from_log2(10));
+    world.run_for(HOUR * 3);
+    let before: Vec<_> = servers.iter().map(|server| world.asked(*server)).collect();
+    world.system.engine_mut().poll = Some(Poll::from_log2(4));
+    // The next sample of any source tells them all.
+    world.run_for(Duration::from_secs(1_100));
+    for (server, before) in servers.iter().zip(before) {
+        assert!(world.asked(*server) > before + 5, "{}", world.asked(*server));
+    }
+}
+
+#[test]
+fn removed_sources_are_forgotten_and_their_names_do_not_come_back() {
+    let mut world = World::new();
+    let (one, two) = (world.serve("10.0.0.1:123", good), world.serve("10.0.0.2:123", good));
+    let id = world.add(one, config(4, 4, false));
+    assert_eq!(world.system.add_source(one, config(4, 4, false), world.now), Err(AddError::Present(one)));
+    world.run_for(Duration::from_secs(100));
+    assert!(world.system.remove_source(id) && !world.system.remove_source(id));
+    let asked = world.asked(one);
+    let next = world.add(two, config(4, 4, false));
+    assert_eq!((next.slot(), id.slot()), (0, 0), "the slot is used again");
+    assert_ne!(next, id);
+    world.run_for(Duration::from_secs(100));
+    assert_eq!(world.asked(one), asked);
+    assert!(world.system.association(id).is_none());
+    assert_eq!(world.system.source_at(one), None);
+    assert_eq!(world.system.snapshot(world.now).sources.len(), 1);
+}
+
+#[test]
+fn what_is_no_address_of_a_server_is_not_added() {
+    let mut world = World::new();
+    for wrong in ["10.0.0.1:0", "0.0.0.0:123", "[::]:123", "224.0.1.1:123"] {
+        let wrong = wrong.parse().unwrap();
+        assert_eq!(world.system.add_source(wrong, config(6, 6, false), world.now), Err(AddError::NotAServer(wrong)));
+    }
+    assert!(world.system.is_empty());
+}
+
+#[test]
+fn a_pool_uses_some_and_replaces_the_silent_the_denying_and_the_false() {
+    let mut world = World::new();
+    let servers: Vec<_> = (0..10).map(|last| world.serve(&address(last + 1).to_string(), good)).collect();
+    let deny = world.serve(&address(2).to_string(), |request, _, _| vec![(ROUND_TRIP, kiss(request, b"DENY"))]);
+    let dead = world.serve(&address(3).to_string(), silent);
+    let pool = world.system.add_pool(PoolConfig { source: config(4, 4, true), ..PoolConfig::default() });
+    world.system.add_candidates(pool, servers.iter().copied(), world.now);
+    assert_eq!(world.system.len(), 4);
+    world.system.engine_mut().verdicts.insert(3, Verdict::Falseticker);
+    world.run_for(HOUR);
+    let members: Vec<_> = world.system.snapshot(world.now).sources.iter().map(|source| source.address).collect();
+    assert_eq!(members.len(), 4);
+    assert!(members.contains(&servers[0]));
+    assert!(!members.contains(&deny) && !members.contains(&dead) && !members.contains(&servers[3]), "{members:?}");
+    assert_eq!(world.asked(deny), 1);
+    // The one in the fourth slot is called false whoever it is, so the pool runs out at last and says so, once.
+    let wants = world.events.iter().filter(|event| matches!(event, Event::CandidatesWanted { .. })).count();
+    let replaced = world.events.iter().filter(|event| matches!(event, Event::Replaced { .. })).count();
+    assert_eq!((wants, replaced), (0, 6), "six waited and six were needed");
+}
+
+#[test]
+fn a_pool_without_candidates_keeps_what_it_has_but_not_who_refuses() {
+    let mut world = World::new();
+    let dead = world.serve("10.0.0.1:123", silent);
+    let deny = world.serve("10.0.0.2:123", |request, _, _| vec![(ROUND_TRIP, kiss(request, b"RSTR"))]);
+    let pool = world.system.add_pool(PoolConfig { source: config(4, 4, false), ..PoolConfig::default() });
+    world.system.add_candidates(pool, [dead, deny], world.now);
+    world.run_for(HOUR);
+    let snapshot = world.system.snapshot(world.now);
+    assert_eq!(snapshot.sources.len(), 1);
+    assert_eq!(snapshot.sources[0].address, dead);
+    let wants = world.events.iter().filter(|event| matches!(event, Event::CandidatesWanted { .. })).count();
+    assert_eq!(wants, 1);
+}
+
+#[test]
+fn the_snapshot_says_what_happened() {
+    let mut world = World::new();
+    let (up, down) = (world.serve("10.0.0.1:123", good), world.serve("10.0.0.2:123", silent));
+    world.add(up, config(4, 10, true));
+    world.add(down, config(4, 10, true));
+    world.system.engine_mut().system_peer = Some(0);
+    world.system.engine_mut().status = Status::Synchronized;
+    world.run_for(HOUR);
+    let snapshot = world.system.snapshot(world.now);
+    assert_eq!(snapshot.system_peer, Some(up));
+    assert_eq!(snapshot.standing.reference_id.to_bytes(), [10, 0, 0, 1]);
+    let [up, down] = &snapshot.sources[..] else { panic!("two sources") };
+    assert_eq!((up.reach.to_string(), down.reach.to_string()), ("377".into(), "000".into()));
+    assert_eq!(up.counters.sent, up.counters.accepted);
+    assert_eq!((down.counters.accepted, down.counters.sent), (0, down.counters.lost + 1));
+    assert_eq!(up.server.unwrap().stratum.to_bits(), 2);
+    assert!(down.server.is_none() && down.next.is_some());
+    assert!(world.events.contains(&Event::StatusChanged { before: Status::Unsynchronized, now: Status::Synchronized }));
+    for event in &world.events {
+        assert!(!event.to_string().is_empty());
+    }
+}
+
+/// An era ends on 2036-02-07; neither offset nor delay notices.
+#[test]
+fn the_end_of_an_era_passes_unnoticed() {
+    for (ours, theirs) in [(0xffff_fff0_u32, 5_u32), (5, 0xffff_fff0), (0xffff_fffe, 0xffff_ffff)] {
+        let mut system = System::new(Recorder::default(), SystemConfig::default());
+        let now = Instant::from_nanos(1);
+        let id = system.add_source(address(1), config(6, 6, false), now).unwrap();
+        let (ours, theirs) = (NtpTimestamp::new(ours, 1 << 31), NtpTimestamp::new(theirs, 5));
+        let transmit = system.poll_transmit(now, ours, 99).unwrap();
+        let reply = answer(transmit.request.bytes(), theirs, Duration::from_secs(2));
+        let now = now + Duration::from_secs(2);
+        system.handle_datagram(&reply, address(1), ours + NtpDuration::from_seconds(2), now).unwrap();
+        let trip = system.association(id).unwrap().last().unwrap().exchange.round_trip;
+        assert_eq!(trip.offset(), theirs - ours);
+        assert!((trip.delay() - NtpDuration::from_seconds(2)).abs() < NtpDuration::from_nanos(2));
+    }
+}
+
+/// The association's own work per request and reply, with an engine that does nothing: it may grow with the logarithm of
+/// the company, and with the linear look at every source's interval, not faster.
+#[test]
+fn thousands_of_associations_cost_in_proportion() {
+    let work = |count: u16| {
+        let mut world = World::new();
+        for last in 0..count {
+            let server = world.serve(&address(last).to_string(), good);
+            world.add(server, config(6, 6, false));
+        }
+        let started = std::time::Instant::now();
+        world.run_for(Duration::from_secs(640));
+        let spent = started.elapsed();
+        let polls: usize = world.servers.values().map(|server| server.asked.len()).sum();
+        assert!(polls - world.accepted < 10, "only what is in flight at the end is missing");
+        assert!(polls >= usize::from(count) * 10);
+        spent.as_secs_f64() / polls as f64
+    };
+    let (few, many) = (work(200), work(2_000));
+    println!("{:.2} µs a poll with 200 sources, {:.2} µs with 2000", few * 1e6, many * 1e6);
+    assert!(many < few * 10.0 * 3.0, "ten times the sources: {few:e} s a poll became {many:e} s");
+}
