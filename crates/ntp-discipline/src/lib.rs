@@ -29,6 +29,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod adaptive;
 pub mod engine;
 pub mod leap;
 pub mod ledger;

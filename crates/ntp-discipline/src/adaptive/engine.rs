@@ -1,0 +1,213 @@
+//! The engine: samples of all sources in, one command out.
+
+use ntp_types::{Applied, Frequency, Instant, LeapIndicator, NtpDuration, Poll};
+
+use crate::engine::{Decision, SourceEstimate, SourceOptions, SystemEstimate};
+use crate::policy::{Governor, Policy, PolicyError, Refusal};
+use crate::sample::Sample;
+use crate::Ledger;
+
+use super::bank::{Estimate, LEAST_VARIANCE};
+use super::fusion::{Fused, Fusion};
+use super::source::{Source, Taken, UNKNOWN_FREQUENCY};
+use super::steering::slew_time;
+
+/// Samples of the system while every slew is quick.
+const STARTING: u32 = 12;
+
+/// The adaptive engine, fusing up to `N` sources; more are measured and shown.
+///
+/// Fixed memory, no allocation: about 10 kB a source in the caller's slice, and 80·(N+2)² octets here.
+///
+/// # Example
+/// ```
+/// use ntp_discipline::{adaptive, Engine, Policy, Sample, ServerState, SourceOptions};
+/// use ntp_types::{ClockCommand, Instant, LeapIndicator, NtpTimestamp, Precision, RoundTrip, Stratum};
+///
+/// let mut engine = adaptive::Engine::<8>::new(Policy::default())?;
+/// let mut sources = [adaptive::Source::default()];
+/// engine.open(&mut sources, 0, SourceOptions::default());
+/// let second = |bits: u64| NtpTimestamp::from_bits(bits << 32);
+/// let trip = RoundTrip { t1: second(10), t2: second(15), t3: second(15), t4: second(10) };
+/// let server = ServerState { stratum: Stratum::PRIMARY, leap: LeapIndicator::NoWarning, ..ServerState::default() };
+/// let sample = Sample::new(trip, Precision::from_log2(-20), server, Instant::ZERO, Instant::ZERO);
+/// let decision = engine.handle_sample(&mut sources, 0, &sample, Instant::ZERO);
+/// assert!(matches!(decision.command, ClockCommand::Step { offset, .. } if offset.to_string() == "+5.000000000"));
+/// # Ok::<(), ntp_discipline::PolicyError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Engine<const N: usize> {
+    pub(super) governor: Governor,
+    pub(super) ledger: Ledger,
+    /// What offsets are counted from, so that they stay small and exact whatever the clock's error was.
+    origin: Option<NtpDuration>,
+    /// Frequency known beforehand, and its variance.
+    preset: (f64, f64),
+    pub(super) fusion: Fusion<N>,
+    pub(super) updated: Option<Instant>,
+}
+
+impl<const N: usize> Engine<N> {
+    /// An engine that knows nothing yet.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the policy contradicts itself.
+    pub fn new(policy: Policy) -> Result<Self, PolicyError> {
+        Ok(Self {
+            governor: Governor::new(policy)?,
+            ledger: Ledger::new(),
+            origin: None,
+            preset: (0.0, UNKNOWN_FREQUENCY),
+            fusion: Fusion::new(),
+            updated: None,
+        })
+    }
+
+    /// What steering has put on the clock by `at`, from the origin.
+    pub(super) fn corrected(&self, at: Instant) -> NtpDuration {
+        self.ledger.correction(at) - self.origin.unwrap_or_default()
+    }
+
+    /// A sample's offset and delay by the raw clock: what steering did while it was under way is taken out.
+    fn by_the_raw_clock(&mut self, sample: &Sample) -> (f64, f64) {
+        let ledger = &self.ledger;
+        let between = ledger.correction(sample.sent).half() + ledger.correction(sample.received).half();
+        let offset = between + sample.offset;
+        let origin = *self.origin.get_or_insert(offset);
+        let slewed = ledger.slewed(sample.received) - ledger.slewed(sample.sent);
+        ((offset - origin).to_seconds_f64(), (sample.delay - slewed).to_seconds_f64())
+    }
+
+    fn steer(&mut self, sources: &[Source], poll: Poll, now: Instant) -> Decision {
+        let Some(estimate) = self.fusion.estimate(sources, now) else { return Decision::hold(poll) };
+        let offset = NtpDuration::from_seconds_f64(estimate.offset) - self.corrected(now);
+        let leave = match self.governor.admit(offset, self.fusion.standing_behind(), now) {
+            Ok(leave) => leave,
+            Err(refusal) => return Decision::refused(refusal, poll),
+        };
+        self.updated = Some(now);
+        let frequency = Frequency::from_ratio(estimate.frequency);
+        if let Ok(command) = self.governor.step(leave, frequency) {
+            return Decision::new(command, poll);
+        }
+        let next = poll.interval().as_secs_f64();
+        let plan = self.fusion.plan(sources, now, 0.5 * next).unwrap_or(estimate);
+        let duration = slew_time(offset.to_seconds_f64(), &plan, next, self.fusion.samples(sources) < STARTING);
+        Decision::new(self.governor.slew(leave, offset, duration, frequency), poll)
+    }
+
+    fn plan_poll(&mut self, sources: &mut [Source], index: usize, taken: &Taken, now: Instant) -> Poll {
+        let spread = self.fusion.spread(sources, index);
+        let shared = self.fusion.sharing();
+        let Some(mut planner) = sources.get(index).map(|source| source.planner) else { return Poll::DEFAULT_MIN };
+        let variance = |ahead: f64| self.fusion.plan(sources, now, ahead).map_or(0.0, |plan| plan.xx);
+        let Some(source) = sources.get(index) else { return Poll::DEFAULT_MIN };
+        let (min, max) = source.polls();
+        planner.after_sample(&variance, spread, shared, min, max);
+        if *taken == Taken::Gross {
+            planner.hurry(min);
+        }
+        if let Some(source) = sources.get_mut(index) {
+            source.planner = planner;
+        }
+        planner.poll()
+    }
+}
+
+impl<const N: usize> crate::engine::Engine for Engine<N> {
+    type Source = Source;
+
+    fn open(&mut self, sources: &mut [Source], index: usize, options: SourceOptions) {
+        self.fusion.leave(sources, index);
+        if let Some(source) = sources.get_mut(index) {
+            *source = Source::open(options);
+        }
+    }
+
+    fn reset(&mut self, sources: &mut [Source], index: usize) {
+        if let Some(options) = sources.get(index).and_then(|source| source.options) {
+            self.open(sources, index, options);
+        }
+    }
+
+    fn close(&mut self, sources: &mut [Source], index: usize) {
+        self.fusion.leave(sources, index);
+        if let Some(source) = sources.get_mut(index) {
+            *source = Source::default();
+        }
+    }
+
+    fn preset_frequency(&mut self, frequency: Frequency, deviation: Frequency) {
+        let deviation = deviation.to_ratio();
+        self.preset = (frequency.to_ratio(), (deviation * deviation).clamp(LEAST_VARIANCE, UNKNOWN_FREQUENCY));
+    }
+
+    fn handle_sample(&mut self, sources: &mut [Source], index: usize, sample: &Sample, now: Instant) -> Decision {
+        let Some(source) = sources.get_mut(index).filter(|source| source.options.is_some()) else {
+            return Decision::hold(Poll::DEFAULT_MIN);
+        };
+        let poll = source.planner.poll();
+        source.server = sample.server;
+        if self.ledger.is_before_step(sample) || !source.is_synchronized() {
+            return Decision::hold(poll);
+        }
+        let (offset, delay) = self.by_the_raw_clock(sample);
+        let known = self.fusion.frequency().unwrap_or(self.preset);
+        let Some(source) = sources.get_mut(index) else { return Decision::hold(poll) };
+        let taken = source.take(sample, offset, delay, known);
+        let fused = self.fusion.handle_sample(sources, index, &taken, self.governor.policy(), now);
+        let poll = self.plan_poll(sources, index, &taken, now);
+        match fused {
+            Fused::Yes => self.steer(sources, poll, now),
+            Fused::No => Decision::hold(poll),
+            Fused::NoMajority(candidates) => Decision::refused(Refusal::NoMajority { candidates }, poll),
+        }
+    }
+
+    fn handle_poll(&mut self, sources: &mut [Source], index: usize, reach: u8, _now: Instant) {
+        if let Some(source) = sources.get_mut(index) {
+            source.reach = reach;
+        }
+    }
+
+    fn handle_applied(&mut self, _sources: &mut [Source], applied: &Applied) {
+        self.ledger.handle_applied(applied);
+        if let Some(origin) = &mut self.origin {
+            *origin -= applied.stepped;
+        }
+    }
+
+    fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
+        self.governor.handle_leap(leap, now);
+    }
+
+    fn handle_timeout(&mut self, _sources: &mut [Source], _now: Instant) -> Decision {
+        Decision::hold(Poll::DEFAULT_MIN)
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    fn poll(&self, sources: &[Source], index: usize) -> Poll {
+        sources.get(index).map_or(Poll::DEFAULT_MIN, |source| source.planner.poll())
+    }
+
+    fn source(&self, sources: &[Source], index: usize, now: Instant) -> SourceEstimate {
+        self.describe_source(sources, index, now)
+    }
+
+    fn system(&self, sources: &[Source], now: Instant) -> SystemEstimate {
+        self.describe_system(sources, now)
+    }
+
+    fn policy(&self) -> &Policy {
+        self.governor.policy()
+    }
+}
+
+/// What an estimate says now of a frequency, for a witness that starts.
+pub(super) fn known_frequency(estimate: &Estimate) -> (f64, f64) {
+    // Not below (1 ppb)²: a source may run at a rate of its own.
+    (estimate.frequency, estimate.ff.clamp(1e-18, UNKNOWN_FREQUENCY))
+}

@@ -1,0 +1,407 @@
+//! From witnesses to one estimate: who is a member, and what the members say together.
+//!
+//! A lone source needs no selection: its witness is the estimate. With several, the members that the votes leave feed one
+//! joint estimate. A member that is out-voted twice in a row is expelled and the joint estimate built anew from the
+//! witnesses left, so that what the liar did to it is forgotten.
+
+use ntp_types::{Instant, NtpDuration};
+
+use crate::policy::{Policy, SmearGuard};
+
+use super::bank::Estimate;
+use super::engine::known_frequency;
+use super::joint::{Joint, Member};
+use super::observation::Observation;
+use super::select::{select, Asymmetry, Candidate, Selection, Witnessed};
+use super::source::{Source, Taken};
+
+/// What a witness's deviations are multiplied with: mixture and non-Gaussian margin.
+const MARGIN: f64 = 1.3;
+/// Samples before a witness has a vote, and before a source that was not among the first may join.
+const VOTES_FROM: u32 = 3;
+const JOINS_FROM: u32 = 8;
+/// A source is silent after so many polls and seconds without a sample.
+const SILENT_POLLS: f64 = 3.5;
+const SILENT_SECONDS: f64 = 20.0;
+/// How long the first set-up waits for every source to have a vote, in seconds.
+const PATIENCE: f64 = 12.0;
+/// Votes lost in a row until a member is expelled; samples in a row that do not fit until one counts as astray.
+const EXPELLED: u8 = 2;
+const ASTRAY: u8 = 2;
+/// A sample further from the joint estimate than its interval and this many deviations is not fused.
+const MISFIT: f64 = 5.0;
+/// The level follows the biases' mean over this time, in seconds and in polls.
+const GAUGE_SECONDS: f64 = 3_600.0;
+const GAUGE_POLLS: f64 = 16.0;
+/// Biases are carried over a rebuilding within this many of their prior deviations.
+const BIAS_KEPT: f64 = 2.0;
+
+/// What became of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fused {
+    /// It moved the estimate, or the estimate was built anew: steer.
+    Yes,
+    /// It did not.
+    No,
+    /// No majority among so many live sources.
+    NoMajority(u32),
+}
+
+/// Membership and the joint estimate.
+#[derive(Debug, Clone)]
+pub(super) struct Fusion<const N: usize> {
+    joint: Option<Joint<N>>,
+    /// The instant the joint estimate stands at.
+    at: Instant,
+    /// The source whose witness is the estimate while there is no joint one.
+    leader: Option<usize>,
+    members: [bool; N],
+    /// What the last votes found.
+    pub(super) selection: Selection<N>,
+    asymmetry: Asymmetry,
+    first_sample: Option<Instant>,
+}
+
+impl<const N: usize> Fusion<N> {
+    pub(super) const fn new() -> Self {
+        Self {
+            joint: None,
+            at: Instant::ZERO,
+            leader: None,
+            members: [false; N],
+            selection: Selection { possible: [false; N], agreeing: [false; N], majority: false },
+            asymmetry: Asymmetry::new(),
+            first_sample: None,
+        }
+    }
+
+    /// The system's estimate at `now`.
+    pub(super) fn estimate(&self, sources: &[Source], now: Instant) -> Option<Estimate> {
+        match &self.joint {
+            Some(joint) => Some(joint.estimate(now.since(self.at).as_secs_f64())),
+            None => self.led(sources).map(|source| source.estimate(now)),
+        }
+    }
+
+    /// The same for planning, `ahead` seconds after `now`.
+    pub(super) fn plan(&self, sources: &[Source], now: Instant, ahead: f64) -> Option<Estimate> {
+        match &self.joint {
+            Some(joint) => {
+                let elapsed = now.since(self.at).as_secs_f64() + ahead;
+                Some(joint.plan(&self.as_members(sources, now), elapsed))
+            }
+            None => self.led(sources).map(|source| source.witness.plan(now.since(source.at).as_secs_f64() + ahead)),
+        }
+    }
+
+    /// The frequency of the raw clock, with its variance.
+    pub(super) fn frequency(&self) -> Option<(f64, f64)> {
+        self.joint.as_ref().map(|joint| known_frequency(&joint.estimate(0.0)))
+    }
+
+    /// Samples behind the estimate.
+    pub(super) fn samples(&self, sources: &[Source]) -> u32 {
+        let most = self.member_indices().filter_map(|i| sources.get(i)).map(|source| source.samples);
+        most.max().unwrap_or_default()
+    }
+
+    /// How many sources stand behind the estimate.
+    #[allow(clippy::cast_possible_truncation)] // at most N
+    pub(super) fn standing_behind(&self) -> u32 {
+        self.members.iter().filter(|&&is| is).count() as u32
+    }
+
+    /// The same as a divisor of the time between samples.
+    pub(super) fn sharing(&self) -> f64 {
+        f64::from(self.standing_behind().max(1))
+    }
+
+    /// The typical excess delay of the best member's path; of the source itself when there is no member.
+    pub(super) fn spread(&self, sources: &[Source], index: usize) -> f64 {
+        let own = sources.get(index).map_or(0.0, |source| source.path.spread());
+        let spreads = self.member_indices().filter_map(|i| sources.get(i)).map(|source| source.path.spread());
+        spreads.reduce(f64::min).unwrap_or(own)
+    }
+
+    pub(super) fn member_indices(&self) -> impl Iterator<Item = usize> + '_ {
+        self.members.iter().enumerate().filter(|(_, &is)| is).map(|(i, _)| i)
+    }
+
+    /// The largest bias of a member.
+    pub(super) fn largest_bias(&self) -> f64 {
+        let biases = self.joint.as_ref().map_or([0.0; N], Joint::biases);
+        biases.iter().fold(0.0, |most, bias| bias.abs().max(most))
+    }
+
+    /// Whether a source steers the clock.
+    pub(super) fn is_member(&self, index: usize) -> bool {
+        self.members.get(index).copied().unwrap_or(false)
+    }
+
+    /// A source goes, or is measured from the beginning.
+    pub(super) fn leave(&mut self, sources: &[Source], index: usize) {
+        let was = self.members.get(index).copied().unwrap_or(false);
+        if let Some(member) = self.members.get_mut(index) {
+            *member = false;
+        }
+        if self.leader == Some(index) {
+            self.leader = None;
+        }
+        if was && self.joint.is_some() && self.standing_behind() > 0 {
+            let last = sources.iter().map(|source| source.at).max().unwrap_or(self.at);
+            self.build(sources, last, true);
+        }
+    }
+
+    /// After source `index` has taken in a sample.
+    pub(super) fn handle_sample(
+        &mut self,
+        sources: &mut [Source],
+        index: usize,
+        taken: &Taken,
+        policy: &Policy,
+        now: Instant,
+    ) -> Fused {
+        let first = *self.first_sample.get_or_insert(now);
+        if index >= N {
+            return Fused::No;
+        }
+        if lone::<N>(sources) == Some(index) {
+            return self.follow(index, taken);
+        }
+        let candidates = self.candidates(sources, policy, now);
+        self.selection = select(&candidates, self.witnessed(sources, now), self.asymmetry);
+        self.asymmetry.learn(&candidates, &self.selection.possible);
+        let live = candidates.iter().filter(|candidate| candidate.live).count();
+        if self.joint.is_none() {
+            let open = sources.iter().take(N).filter(|source| source.is_selectable());
+            let (all, answered) = open.fold((0, 0), |(a, b), source| (a + 1, b + usize::from(source.samples > 0)));
+            let patient = now.since(first).as_secs_f64() < PATIENCE;
+            if live < all && (patient || 2 * live <= answered) {
+                return if self.leader == Some(index) { Fused::Yes } else { Fused::No };
+            }
+            if !self.selection.majority {
+                return no_majority(live);
+            }
+            self.members = self.selection.agreeing;
+            self.build(sources, now, true);
+            return Fused::Yes;
+        }
+        if !self.selection.majority {
+            return no_majority(live);
+        }
+        let rebuilt = self.vote(sources, index, now);
+        let fused = self.fuse(sources, index, taken, now);
+        if rebuilt {
+            Fused::Yes
+        } else {
+            fused
+        }
+    }
+
+    /// A lone source leads.
+    fn follow(&mut self, index: usize, taken: &Taken) -> Fused {
+        self.joint = None;
+        self.leader = Some(index);
+        self.members = core::array::from_fn(|i| i == index);
+        self.selection = Selection { possible: self.members, agreeing: self.members, majority: true };
+        if *taken == Taken::Gross {
+            Fused::No
+        } else {
+            Fused::Yes
+        }
+    }
+
+    /// What the votes mean for the source whose sample it was; whether the joint estimate was built anew.
+    fn vote(&mut self, sources: &mut [Source], index: usize, now: Instant) -> bool {
+        let agrees = self.selection.agreeing.get(index).copied().unwrap_or(false);
+        let is_member = self.members.get(index).copied().unwrap_or(false);
+        let Some(source) = sources.get_mut(index) else { return false };
+        if agrees {
+            source.outvoted = 0;
+            if !is_member && source.witness.samples() >= JOINS_FROM {
+                source.misfits = 0;
+                let member = as_member(source, self.asymmetry, now);
+                if let (Some(joint), Some(slot)) = (&mut self.joint, self.members.get_mut(index)) {
+                    joint.join(index, &member);
+                    *slot = true;
+                }
+            }
+            return false;
+        }
+        source.outvoted = source.outvoted.saturating_add(1);
+        let others = self.standing_behind() > 1;
+        if !is_member || source.outvoted < EXPELLED || !others {
+            return false;
+        }
+        if let Some(slot) = self.members.get_mut(index) {
+            *slot = false;
+        }
+        self.build(sources, now, true);
+        true
+    }
+
+    /// Takes a member's sample into the joint estimate.
+    fn fuse(&mut self, sources: &mut [Source], index: usize, taken: &Taken, now: Instant) -> Fused {
+        let is = |set: &[bool; N]| set.get(index).copied().unwrap_or(false);
+        if !is(&self.members) || !is(&self.selection.agreeing) {
+            return Fused::No;
+        }
+        let Some(source) = sources.get(index) else { return Fused::No };
+        let (at, alone) = (source.at, self.standing_behind() < 2);
+        let fits = match taken {
+            Taken::Absorbed(observation) => self.take(index, observation, at, alone),
+            Taken::Gross | Taken::Restarted(_) => false,
+        };
+        if let Some(source) = sources.get_mut(index) {
+            source.misfits = if fits { 0 } else { source.misfits.saturating_add(1) };
+        }
+        self.settle(sources, index, at, now);
+        if fits {
+            return Fused::Yes;
+        }
+        let astray = self.member_indices().filter(|&i| sources.get(i).is_some_and(|source| source.misfits >= ASTRAY));
+        if 2 * astray.count() <= self.members.iter().filter(|&&is| is).count() {
+            return Fused::No;
+        }
+        // Most members at once: it was our own clock that jumped, or its frequency.
+        self.build(sources, now, false);
+        for source in sources.iter_mut() {
+            source.misfits = 0;
+        }
+        Fused::Yes
+    }
+
+    fn take(&mut self, index: usize, observation: &Observation, at: Instant, alone: bool) -> bool {
+        let Some(joint) = &mut self.joint else { return false };
+        joint.predict(at.since(self.at).as_secs_f64());
+        // A sample from before the last one of another source is moved to where the estimate stands.
+        let late = self.at.since(at).as_secs_f64();
+        self.at = self.at.max(at);
+        let mut observation = *observation;
+        observation.offset += late * joint.estimate(0.0).frequency;
+        let (mean, variance) = joint.measured(index);
+        let deviation = libm::sqrt(variance + observation.softness * observation.softness);
+        if !alone && (observation.offset - mean).abs() > observation.half_width + MISFIT * deviation {
+            return false;
+        }
+        joint.update(index, &observation);
+        true
+    }
+
+    /// Moves the level, and builds the bank anew should a number have been lost.
+    fn settle(&mut self, sources: &[Source], index: usize, at: Instant, now: Instant) {
+        let members = self.as_members(sources, now);
+        let poll = sources.get(index).map_or(0.0, |source| source.planner.poll().interval().as_secs_f64());
+        let Some(joint) = &mut self.joint else { return };
+        let time = GAUGE_SECONDS.max(GAUGE_POLLS * poll);
+        // Every member's sample moves it by its share of the poll interval.
+        #[allow(clippy::cast_precision_loss)] // a count of sources
+        let share = poll / members.iter().flatten().count().max(1) as f64;
+        joint.gauge(&members, 1.0 - libm::exp(-share / time));
+        if !joint.is_sound() {
+            self.build(sources, at, true);
+        }
+    }
+
+    /// Builds the joint estimate from the members' witnesses at `now`; biases are kept, `bounded` or as they are.
+    fn build(&mut self, sources: &[Source], now: Instant, bounded: bool) {
+        let members = self.as_members(sources, now);
+        let mut biases = self.joint.as_ref().map_or([0.0; N], Joint::biases);
+        for (bias, member) in biases.iter_mut().zip(&members) {
+            let most = member.map_or(0.0, |m| if bounded { BIAS_KEPT * m.bias_deviation } else { f64::MAX });
+            *bias = bias.clamp(-most, most);
+        }
+        self.at = now;
+        self.joint = Some(Joint::build(&members, &biases));
+    }
+
+    fn as_members(&self, sources: &[Source], now: Instant) -> [Option<Member>; N] {
+        core::array::from_fn(|i| {
+            let is = self.members.get(i).copied().unwrap_or(false);
+            sources
+                .get(i)
+                .filter(|source| is && source.samples > 0)
+                .map(|source| as_member(source, self.asymmetry, now))
+        })
+    }
+
+    fn candidates(&self, sources: &[Source], policy: &Policy, now: Instant) -> [Candidate; N] {
+        let smeared = smeared(sources, policy);
+        core::array::from_fn(|i| {
+            let Some(source) = sources.get(i).filter(|source| source.samples > 0) else { return Candidate::default() };
+            let estimate = source.estimate(now);
+            let near = NtpDuration::from_seconds_f64(source.distance()) <= policy.maximum_distance;
+            Candidate {
+                live: source.has_vote(now) && near && source.is_smeared() == smeared,
+                member: self.members.get(i).copied().unwrap_or(false),
+                offset: estimate.offset,
+                deviation: MARGIN * libm::sqrt(estimate.xx),
+                frequency: estimate.frequency,
+                frequency_deviation: MARGIN * libm::sqrt(estimate.ff),
+                delay: source.path.base(),
+                distance: source.distance(),
+            }
+        })
+    }
+
+    fn witnessed(&self, sources: &[Source], now: Instant) -> Option<Witnessed> {
+        let estimate = self.estimate(sources, now)?;
+        Some(Witnessed { offset: estimate.offset, deviation: libm::sqrt(estimate.xx), frequency: estimate.frequency })
+    }
+
+    fn led<'s>(&self, sources: &'s [Source]) -> Option<&'s Source> {
+        sources.get(self.leader?).filter(|source| source.samples > 0)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // at most N
+fn no_majority(live: usize) -> Fused {
+    Fused::NoMajority(live as u32)
+}
+
+/// The only source there is to follow.
+fn lone<const N: usize>(sources: &[Source]) -> Option<usize> {
+    let mut open = sources.iter().take(N).enumerate().filter(|(_, source)| source.is_selectable());
+    let first = open.next()?.0;
+    open.next().is_none().then_some(first)
+}
+
+/// Whether smearing servers are the ones to follow.
+pub(super) fn smeared(sources: &[Source], policy: &Policy) -> bool {
+    match policy.smear {
+        SmearGuard::Unsmeared => false,
+        SmearGuard::Smeared => true,
+        SmearGuard::Majority => {
+            let fit = sources.iter().filter(|source| source.is_selectable() && source.samples > 0);
+            let (smeared, all) = fit.fold((0, 0), |(s, a), source| (s + usize::from(source.is_smeared()), a + 1));
+            2 * smeared > all
+        }
+    }
+}
+
+fn as_member(source: &Source, asymmetry: Asymmetry, now: Instant) -> Member {
+    let estimate = source.estimate(now);
+    Member {
+        offset: estimate.offset,
+        deviation: MARGIN * libm::sqrt(estimate.xx),
+        frequency: estimate.frequency,
+        frequency_deviation: MARGIN * libm::sqrt(estimate.ff),
+        bias_deviation: asymmetry.of(source.path.base()),
+        spread: source.path.spread(),
+        ln_weights: *source.witness.ln_weights(),
+    }
+}
+
+impl Source {
+    /// Whether its witness has a vote: samples enough, and the newest not too old.
+    pub(super) fn has_vote(&self, now: Instant) -> bool {
+        self.is_selectable() && self.is_synchronized() && self.witness.samples() >= VOTES_FROM && !self.is_silent(now)
+    }
+
+    /// Whether its newest sample is older than a few polls.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        let limit = SILENT_POLLS * self.planner.poll().interval().as_secs_f64() + SILENT_SECONDS;
+        self.last.map_or(true, |sample| now.since(sample.received).as_secs_f64() > limit)
+    }
+}

@@ -1,0 +1,313 @@
+//! The joint estimate of all members: offset, frequency, and a bias of each source, in one bank of filters.
+//!
+//! A source's offset is x + bᵢ: its asymmetry, its server's error. x and the mean of the biases cannot be told apart by
+//! data; the biases' prior, a part κ of each delay, and the gauge below hold the level.
+
+use super::bank::{is_lost, normalize, weights, Estimate, LEAST_VARIANCE, MEMBERS, WANDER_SQUARED};
+use super::observation::Observation;
+
+/// Likelihoods are forgotten by this factor per sample.
+const FORGETTING: f64 = 0.995;
+/// Samples before weights start to move.
+const WEIGHTLESS: u32 = 4;
+/// Members lighter than this do not count in planning.
+const COUNTS: f64 = 0.02;
+/// A bias walks by this part of the path's spread per √hour, …
+const WALK_SPREAD: f64 = 0.05;
+const HOUR: f64 = 3_600.0;
+/// … but by no more than √2 of its prior deviation per √day.
+const WALK_PRIOR: f64 = 2.0;
+const DAY: f64 = 86_400.0;
+/// Variance of an offset nobody knows: 1 s².
+const DIFFUSE: f64 = 1.0;
+
+/// What the joint estimate needs to know of a member.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Member {
+    /// Its witness's estimate, with the deviations it is credited with.
+    pub(crate) offset: f64,
+    pub(crate) deviation: f64,
+    pub(crate) frequency: f64,
+    pub(crate) frequency_deviation: f64,
+    /// Deviation of its bias: κ times its delay.
+    pub(crate) bias_deviation: f64,
+    /// Typical excess delay of its path.
+    pub(crate) spread: f64,
+    /// Log weights of its witness's bank.
+    pub(crate) ln_weights: [f64; MEMBERS],
+}
+
+/// One filter of the bank: mean and covariance of (x, f, b₁ … b_N). Sources that are not members have zeros.
+#[derive(Debug, Clone, Copy)]
+struct Filter<const N: usize> {
+    core: Estimate,
+    bias: [f64; N],
+    /// Covariances of x and f with the biases, and of the biases.
+    x_bias: [f64; N],
+    f_bias: [f64; N],
+    biases: [[f64; N]; N],
+}
+
+impl<const N: usize> Filter<N> {
+    const fn zero(core: Estimate) -> Self {
+        Self { core, bias: [0.0; N], x_bias: [0.0; N], f_bias: [0.0; N], biases: [[0.0; N]; N] }
+    }
+
+    fn predict(&mut self, elapsed: f64, wander_squared: f64, walks: &[f64; N]) {
+        self.core = self.core.predicted(elapsed, wander_squared);
+        for (x, f) in self.x_bias.iter_mut().zip(&self.f_bias) {
+            *x += elapsed * f;
+        }
+        for (i, (row, walk)) in self.biases.iter_mut().zip(walks).enumerate() {
+            if let Some(variance) = row.get_mut(i) {
+                *variance += walk * elapsed;
+            }
+        }
+    }
+
+    /// Mean and variance of what source `i` measures.
+    fn measured(&self, i: usize) -> (f64, f64) {
+        let at = |values: &[f64; N]| values.get(i).copied().unwrap_or_default();
+        let variance = self.core.xx + 2.0 * at(&self.x_bias) + self.biases.get(i).map_or(0.0, at);
+        (self.core.offset + at(&self.bias), variance.max(LEAST_VARIANCE))
+    }
+
+    /// What source `i` measures moves by `shift` and gets variance `left`; all else follows by regression.
+    fn absorb(&mut self, i: usize, variance: f64, shift: f64, left: f64) {
+        let at = |values: &[f64; N]| values.get(i).copied().unwrap_or_default();
+        let gain_x = (self.core.xx + at(&self.x_bias)) / variance;
+        let gain_f = (self.core.xf + at(&self.f_bias)) / variance;
+        let mut gain = self.x_bias;
+        for (gain, row) in gain.iter_mut().zip(&self.biases) {
+            *gain = (*gain + at(row)) / variance;
+        }
+        let less = variance - left;
+        self.core.offset += gain_x * shift;
+        self.core.frequency += gain_f * shift;
+        self.core.xx = (self.core.xx - gain_x * gain_x * less).max(LEAST_VARIANCE);
+        self.core.xf -= gain_x * gain_f * less;
+        self.core.ff = (self.core.ff - gain_f * gain_f * less).max(LEAST_VARIANCE);
+        for (j, (gain_j, row)) in gain.iter().zip(&mut self.biases).enumerate() {
+            for (slot, value) in [
+                (self.bias.get_mut(j), gain_j * shift),
+                (self.x_bias.get_mut(j), -gain_x * gain_j * less),
+                (self.f_bias.get_mut(j), -gain_f * gain_j * less),
+            ] {
+                if let Some(slot) = slot {
+                    *slot += value;
+                }
+            }
+            for (value, gain_k) in row.iter_mut().zip(&gain) {
+                *value -= gain_j * gain_k * less;
+            }
+            if let Some(own) = row.get_mut(j) {
+                *own = own.max(0.0);
+            }
+        }
+    }
+
+    /// The bias of source `i` becomes independent, with this mean and variance.
+    fn free(&mut self, i: usize, mean: f64, variance: f64) {
+        for row in &mut self.biases {
+            if let Some(value) = row.get_mut(i) {
+                *value = 0.0;
+            }
+        }
+        if let Some(row) = self.biases.get_mut(i) {
+            *row = [0.0; N];
+            if let Some(own) = row.get_mut(i) {
+                *own = variance;
+            }
+        }
+        for (values, value) in [(&mut self.x_bias, 0.0), (&mut self.f_bias, 0.0), (&mut self.bias, mean)] {
+            if let Some(slot) = values.get_mut(i) {
+                *slot = value;
+            }
+        }
+    }
+}
+
+/// The bank of joint filters.
+#[derive(Debug, Clone)]
+pub(crate) struct Joint<const N: usize> {
+    filters: [Filter<N>; MEMBERS],
+    ln_weights: [f64; MEMBERS],
+    samples: u32,
+    walks: [f64; N],
+}
+
+impl<const N: usize> Joint<N> {
+    /// Built from the members' witnesses: x diffuse, one update per member, so that what a former member did is gone.
+    ///
+    /// `old` are the biases known before, kept where given.
+    pub(crate) fn build(members: &[Option<Member>; N], old: &[f64; N]) -> Self {
+        let known = || members.iter().flatten();
+        let precision = |m: &Member| 1.0 / (m.frequency_deviation * m.frequency_deviation).max(LEAST_VARIANCE);
+        let total: f64 = known().map(precision).sum::<f64>().max(f64::MIN_POSITIVE);
+        let frequency = known().map(|m| precision(m) * m.frequency).sum::<f64>() / total;
+        let middle = known().next().map_or(0.0, |m| m.offset);
+        let core = Estimate { offset: middle, frequency, xx: DIFFUSE, xf: 0.0, ff: (1.0 / total).max(LEAST_VARIANCE) };
+        let mut filter = Filter::zero(core);
+        let mut walks = [0.0; N];
+        for (i, member) in members.iter().enumerate() {
+            let Some(member) = member else { continue };
+            let bias = old.get(i).copied().unwrap_or_default();
+            filter.free(i, bias, member.bias_deviation * member.bias_deviation);
+            if let Some(walk) = walks.get_mut(i) {
+                *walk = walk_of(member);
+            }
+        }
+        for (i, member) in members.iter().enumerate() {
+            let Some(member) = member else { continue };
+            let (mean, variance) = filter.measured(i);
+            let noise = (member.deviation * member.deviation).max(LEAST_VARIANCE);
+            let shift = (member.offset - mean) * variance / (variance + noise);
+            filter.absorb(i, variance, shift, variance * noise / (variance + noise));
+        }
+        let mut ln_weights = [0.0; MEMBERS];
+        for member in known() {
+            for (sum, ln_weight) in ln_weights.iter_mut().zip(&member.ln_weights) {
+                *sum += ln_weight;
+            }
+        }
+        #[allow(clippy::cast_precision_loss)] // a count of sources
+        let count = known().count().max(1) as f64;
+        let mut ln_weights = ln_weights.map(|sum| sum / count);
+        normalize(&mut ln_weights);
+        Self { filters: [filter; MEMBERS], ln_weights, samples: 0, walks }
+    }
+
+    /// One more member, its bias unknown.
+    pub(crate) fn join(&mut self, i: usize, member: &Member) {
+        for filter in &mut self.filters {
+            filter.free(i, 0.0, member.bias_deviation * member.bias_deviation);
+        }
+        if let Some(walk) = self.walks.get_mut(i) {
+            *walk = walk_of(member);
+        }
+    }
+
+    /// Goes `elapsed` seconds on.
+    pub(crate) fn predict(&mut self, elapsed: f64) {
+        for (filter, wander) in self.filters.iter_mut().zip(WANDER_SQUARED) {
+            filter.predict(elapsed, wander, &self.walks);
+        }
+    }
+
+    /// Mean and variance of what source `i` measures now.
+    pub(crate) fn measured(&self, i: usize) -> (f64, f64) {
+        let weights = weights(&self.ln_weights, 0.0);
+        let each = self.filters.map(|filter| filter.measured(i));
+        let mean = each.iter().zip(weights).map(|(m, w)| w * m.0).sum::<f64>();
+        let variance = each.iter().zip(weights).map(|(m, w)| w * (m.1 + (m.0 - mean) * (m.0 - mean))).sum();
+        (mean, variance)
+    }
+
+    /// Takes in a sample of member `i` taken now.
+    pub(crate) fn update(&mut self, i: usize, observation: &Observation) {
+        self.samples = self.samples.saturating_add(1);
+        for (filter, ln_weight) in self.filters.iter_mut().zip(&mut self.ln_weights) {
+            let (mean, variance) = filter.measured(i);
+            let posterior = observation.posterior(mean, variance);
+            filter.absorb(i, variance, posterior.shift, posterior.variance.max(LEAST_VARIANCE));
+            if self.samples > WEIGHTLESS {
+                *ln_weight = FORGETTING * *ln_weight + posterior.ln_likelihood;
+            }
+        }
+        normalize(&mut self.ln_weights);
+        if self.ln_weights.iter().any(|&ln_weight| is_lost(ln_weight)) {
+            let best = self.best();
+            for (filter, &ln_weight) in self.filters.iter_mut().zip(&self.ln_weights) {
+                if is_lost(ln_weight) {
+                    *filter = best;
+                }
+            }
+        }
+    }
+
+    /// The heaviest filter.
+    fn best(&self) -> Filter<N> {
+        let heaviest = self.filters.iter().zip(&self.ln_weights).max_by(|a, b| a.1.total_cmp(b.1));
+        heaviest.map_or(Filter::zero(Estimate::default()), |(filter, _)| *filter)
+    }
+
+    /// Moves the level by this part of the way to where the biases, weighted by their priors, have mean zero.
+    ///
+    /// Joining or losing a source so never makes a jump, only a slow walk.
+    pub(crate) fn gauge(&mut self, members: &[Option<Member>; N], part: f64) {
+        let weight = |m: &Member| 1.0 / (m.bias_deviation * m.bias_deviation).max(LEAST_VARIANCE);
+        let total: f64 = members.iter().flatten().map(weight).sum();
+        if total <= 0.0 {
+            return;
+        }
+        for filter in &mut self.filters {
+            let each = members.iter().zip(&filter.bias);
+            let mean = each.filter_map(|(m, bias)| m.map(|m| weight(&m) * bias)).sum::<f64>() / total;
+            filter.core.offset += part * mean;
+            for (bias, member) in filter.bias.iter_mut().zip(members) {
+                if member.is_some() {
+                    *bias -= part * mean;
+                }
+            }
+        }
+    }
+
+    /// The biases.
+    pub(crate) fn biases(&self) -> [f64; N] {
+        let weights = weights(&self.ln_weights, 0.0);
+        let mut biases = [0.0; N];
+        for (filter, weight) in self.filters.iter().zip(weights) {
+            for (sum, bias) in biases.iter_mut().zip(&filter.bias) {
+                *sum += weight * bias;
+            }
+        }
+        biases
+    }
+
+    /// Offset and frequency `elapsed` seconds on.
+    pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
+        self.mixture(0.0, elapsed, |filter| filter.core)
+    }
+
+    /// The same for planning: of what the members measure on average, because the level's uncertainty does not grow.
+    pub(crate) fn plan(&self, members: &[Option<Member>; N], elapsed: f64) -> Estimate {
+        let weight = |m: &Option<Member>| m.map_or(0.0, |m| 1.0 / (m.deviation * m.deviation).max(LEAST_VARIANCE));
+        let total: f64 = members.iter().map(weight).sum::<f64>().max(f64::MIN_POSITIVE);
+        let shares: [f64; N] = core::array::from_fn(|i| members.get(i).map_or(0.0, weight) / total);
+        self.mixture(COUNTS, elapsed, |filter| {
+            let sum = |values: &[f64; N]| values.iter().zip(&shares).map(|(v, s)| v * s).sum::<f64>();
+            let biases: f64 = filter.biases.iter().zip(&shares).map(|(row, s)| s * sum(row)).sum();
+            Estimate {
+                offset: filter.core.offset + sum(&filter.bias),
+                xx: (filter.core.xx + 2.0 * sum(&filter.x_bias) + biases).max(LEAST_VARIANCE),
+                xf: filter.core.xf + sum(&filter.f_bias),
+                ..filter.core
+            }
+        })
+    }
+
+    fn mixture(&self, least: f64, elapsed: f64, pick: impl Fn(&Filter<N>) -> Estimate) -> Estimate {
+        let weights = weights(&self.ln_weights, least);
+        let mut each = [Estimate::default(); MEMBERS];
+        for ((slot, filter), wander) in each.iter_mut().zip(&self.filters).zip(WANDER_SQUARED) {
+            *slot = pick(filter).predicted(elapsed, wander);
+        }
+        Estimate::mixture(&each, &weights)
+    }
+
+    /// Whether every number is finite: a bank that is not is built anew.
+    pub(crate) fn is_sound(&self) -> bool {
+        let estimate = self.estimate(0.0);
+        estimate.offset.is_finite()
+            && estimate.frequency.is_finite()
+            && estimate.xx.is_finite()
+            && estimate.ff.is_finite()
+    }
+}
+
+/// Variance a bias gains per second.
+fn walk_of(member: &Member) -> f64 {
+    let by_spread = WALK_SPREAD * member.spread;
+    let by_prior = WALK_PRIOR * member.bias_deviation * member.bias_deviation / DAY;
+    (by_spread * by_spread / HOUR).min(by_prior)
+}

@@ -1,0 +1,38 @@
+//! The adaptive estimator: what offset and frequency a clock most likely has, every sample weighed by what its delay
+//! says about it.
+//!
+//! ```text
+//! sample ─► by the raw clock ─► path: interval, tilt ─► witness (one per source)
+//!                                                          │ three votes: who can be right, who agrees, whose rate agrees
+//!                                                          ▼
+//!                        command ◄─ slew planned ◄─ joint estimate of the members, a bias each
+//! ```
+//!
+//! - **Interval.** Of a round trip's excess over the path's base delay some was spent each way, so the offset lies within
+//!   half the excess of the measured one. Samples near the base are almost exact, others say little; no average of
+//!   both. Where one way queues more than the other, the likelihood tilts.
+//! - **Bank.** Neither wander nor jumps are known beforehand: ten filters assume ten wanders and are weighed by how well
+//!   they predict; losers start anew from the mixture, so that a frequency step is followed at once.
+//! - **Witnesses and votes.** Every source is estimated alone; what selection sees of it no other source can move.
+//! - **Joint estimate.** Members are fused with a bias each, as large as the asymmetry that is learnt from all of them.
+//! - **Slew.** Over as long as balances time and frequency error, from a breath to three polls.
+//!
+//! Everything is `f64` through `libm`, of inputs that are whole numbers: finite by construction and bit-identical
+//! everywhere.
+
+mod bank;
+mod cut_normal;
+mod delays;
+mod engine;
+mod fusion;
+mod joint;
+mod observation;
+mod path;
+mod planner;
+mod readout;
+mod select;
+mod source;
+mod steering;
+
+pub use engine::Engine;
+pub use source::Source;

@@ -1,0 +1,84 @@
+//! How often to ask: quickly at the start, then as seldom as the estimate keeps.
+//!
+//! The interval grows while the variance added until the next poll is small beside what one sample brings and beside
+//! what the estimate has anyway, and shrinks when it is not.
+
+use ntp_types::Poll;
+
+/// Exponents of the first intervals, in log2 seconds: a burst, then a start of the frequency. 91 s in all.
+const WARM_UP: [i8; 11] = [1, 1, 1, 1, 1, 1, 2, 3, 4, 4, 5];
+/// Samples before the interval may grow: chrony spends about as many before it arrives at its longest.
+const GROW_FROM: u32 = 28;
+/// Samples before the average of the present variance is kept, and its forgetting.
+const AVERAGE_FROM: u32 = 20;
+const AVERAGE_KEEP: f64 = 0.9;
+/// A sample's own variance in units of spread²: that of the offset within a typical excess.
+const SAMPLE_VARIANCE: f64 = 1.0 / 6.0;
+/// Least variance of a sample: (0.1 µs)².
+const LEAST_SAMPLE: f64 = 1e-14;
+/// The interval grows while the growth stays below these multiples of a sample's variance and of the present one …
+const GROW_SAMPLE: f64 = 5.0;
+const GROW_PRESENT: f64 = 3.0;
+/// … and shrinks above these.
+const SHRINK_SAMPLE: f64 = 14.0;
+const SHRINK_PRESENT: f64 = 15.0;
+
+/// The poll interval of one source.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Planner {
+    poll: Poll,
+    samples: u32,
+    /// Average of the variance just after a sample.
+    present: f64,
+}
+
+/// Variance of the system's offset some seconds after a sample, in s².
+pub(crate) type Growth<'a> = &'a dyn Fn(f64) -> f64;
+
+impl Planner {
+    pub(crate) const fn new(poll: Poll) -> Self {
+        Self { poll, samples: 0, present: 0.0 }
+    }
+
+    /// The interval now advised.
+    pub(crate) const fn poll(&self) -> Poll {
+        self.poll
+    }
+
+    /// After a sample: `variance` is that of the estimate after so many seconds, `spread` the path's typical excess,
+    /// `shared` the number of sources that share the work.
+    pub(crate) fn after_sample(&mut self, variance: Growth<'_>, spread: f64, shared: f64, min: Poll, max: Poll) {
+        self.samples = self.samples.saturating_add(1);
+        let index = usize::try_from(self.samples).unwrap_or(usize::MAX).saturating_sub(1);
+        if let Some(&exponent) = WARM_UP.get(index) {
+            self.poll = Poll::from_log2(exponent.min(min.log2()));
+            return;
+        }
+        let now = variance(0.0);
+        if self.samples == AVERAGE_FROM {
+            self.present = now;
+        } else if self.samples > AVERAGE_FROM {
+            self.present = AVERAGE_KEEP * self.present + (1.0 - AVERAGE_KEEP) * now;
+        }
+        let growth = |poll: Poll| variance(poll.interval().as_secs_f64() / shared) - now;
+        let sample = (SAMPLE_VARIANCE * spread * spread).max(LEAST_SAMPLE);
+        let poll = self.poll.clamp(min, max);
+        let (longer, same) = (growth(poll.longer()), growth(poll));
+        self.poll =
+            if self.samples > GROW_FROM && longer < GROW_SAMPLE * sample && longer < GROW_PRESENT * self.present {
+                poll.longer()
+            } else if self.samples > AVERAGE_FROM
+                && (same > SHRINK_SAMPLE * sample || same > SHRINK_PRESENT * self.present)
+            {
+                poll.shorter()
+            } else {
+                poll
+            }
+            .clamp(min, max);
+    }
+
+    /// Something unexpected was seen: look again soon.
+    pub(crate) fn hurry(&mut self, min: Poll) {
+        self.poll = self.poll.clamp(Poll::MIN, min);
+    }
+}

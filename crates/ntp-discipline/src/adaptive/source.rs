@@ -1,0 +1,164 @@
+//! One source and its witness: an estimate fed by its own samples only, so that nothing another source says moves it.
+
+use ntp_types::{Instant, NtpDuration, Poll, Reference};
+
+use crate::engine::SourceOptions;
+use crate::sample::{Sample, ServerState};
+
+use super::bank::{Bank, Estimate};
+use super::observation::Observation;
+use super::path::Path;
+use super::planner::Planner;
+
+/// Variance of the frequency before anything is known: (50 ppm)².
+pub(crate) const UNKNOWN_FREQUENCY: f64 = 2.5e-9;
+/// Samples further from the estimate than the interval and this many deviations do not belong to it …
+const GROSS: f64 = 6.0;
+/// … and so many of them in a row start the witness anew.
+const GROSS_LIMIT: u8 = 3;
+/// Samples before one can be gross.
+const SETTLED: u32 = 4;
+/// Least variance of the frequency when a witness starts anew: (1 ppm)².
+const RESTART_FREQUENCY: f64 = 1e-12;
+
+/// One slot of the engine's sources.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
+    pub(crate) options: Option<SourceOptions>,
+    pub(crate) server: ServerState,
+    pub(crate) path: Path,
+    pub(crate) witness: Bank,
+    /// The instant the witness stands at.
+    pub(crate) at: Instant,
+    pub(crate) planner: Planner,
+    pub(crate) reach: u8,
+    /// Samples since it was opened.
+    pub(crate) samples: u32,
+    pub(crate) last: Option<Sample>,
+    gross: u8,
+    /// Samples in a row at which selection left it out while it was a member.
+    pub(crate) outvoted: u8,
+    /// Samples in a row that did not fit the joint estimate.
+    pub(crate) misfits: u8,
+}
+
+/// What became of a sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Taken {
+    /// Absorbed by the witness.
+    Absorbed(Observation),
+    /// It does not belong to what the witness knows.
+    Gross,
+    /// So did those before: the witness starts anew from it.
+    Restarted(Observation),
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self {
+            options: None,
+            server: ServerState::default(),
+            path: Path::new(),
+            witness: Bank::new(Estimate::default()),
+            at: Instant::ZERO,
+            planner: Planner::new(Poll::DEFAULT_MIN),
+            reach: 0,
+            samples: 0,
+            last: None,
+            gross: 0,
+            outvoted: 0,
+            misfits: 0,
+        }
+    }
+}
+
+impl Source {
+    pub(crate) fn open(options: SourceOptions) -> Self {
+        Self { options: Some(options), planner: Planner::new(options.min_poll), ..Self::default() }
+    }
+
+    /// Open, and not barred by configuration.
+    pub(crate) fn is_selectable(&self) -> bool {
+        self.options.is_some_and(|options| !options.no_select)
+    }
+
+    /// Whether the server says that it is synchronised.
+    pub(crate) fn is_synchronized(&self) -> bool {
+        self.server.leap.is_synchronized() && self.server.stratum.is_synchronized()
+    }
+
+    /// Whether the server smears leap seconds: by configuration, else by its reference id.
+    pub(crate) fn is_smeared(&self) -> bool {
+        let told = self.options.and_then(|options| options.smeared);
+        told.unwrap_or_else(|| matches!(self.server.reference_id.describe(self.server.stratum), Reference::Smear(_)))
+    }
+
+    /// Shortest and longest poll.
+    pub(crate) fn polls(&self) -> (Poll, Poll) {
+        let options = self.options.unwrap_or_default();
+        (options.min_poll, options.max_poll)
+    }
+
+    /// Takes in a sample whose offset from the raw clock is `offset` and whose delay by the raw clock is `delay`.
+    ///
+    /// `frequency` is what is known of the raw clock's frequency from elsewhere, with its variance.
+    pub(crate) fn take(&mut self, sample: &Sample, offset: f64, delay: f64, frequency: (f64, f64)) -> Taken {
+        let at = sample.at();
+        self.server = sample.server;
+        self.last = Some(*sample);
+        self.samples = self.samples.saturating_add(1);
+        let observation = self.path.observe(offset, delay);
+        if self.witness.samples() == 0 {
+            self.witness = Bank::new(first(&observation, delay, frequency));
+            self.at = at;
+            self.witness.update(&observation);
+            return Taken::Absorbed(observation);
+        }
+        self.witness.predict(at.since(self.at).as_secs_f64());
+        self.at = self.at.max(at);
+        let estimate = self.witness.estimate(0.0);
+        if self.witness.samples() >= SETTLED && is_gross(&observation, &estimate) {
+            self.gross += 1;
+            if self.gross < GROSS_LIMIT {
+                return Taken::Gross;
+            }
+            self.gross = 0;
+            let ff = estimate.ff.max(RESTART_FREQUENCY).max(frequency.1);
+            self.witness.restart(first(&observation, delay, (estimate.frequency, ff)));
+            self.witness.update(&observation);
+            return Taken::Restarted(observation);
+        }
+        self.gross = 0;
+        self.witness.update(&observation);
+        let estimate = self.witness.estimate(0.0);
+        self.path.learn(&observation, estimate.offset);
+        Taken::Absorbed(observation)
+    }
+
+    /// The witness's estimate at `now`.
+    pub(crate) fn estimate(&self, now: Instant) -> Estimate {
+        self.witness.estimate(now.since(self.at).as_secs_f64())
+    }
+
+    /// Half the path's delay and the server's own root distance: how far its time can be from true time.
+    pub(crate) fn distance(&self) -> f64 {
+        0.5 * self.path.base() + self.last.map_or(NtpDuration::MAX, |sample| sample.server_distance()).to_seconds_f64()
+    }
+}
+
+/// Where a witness starts: at the first sample, as uncertain as half its delay.
+fn first(observation: &Observation, delay: f64, frequency: (f64, f64)) -> Estimate {
+    let spread = delay.max(0.0) + observation.half_width;
+    Estimate {
+        offset: observation.offset,
+        frequency: frequency.0,
+        xx: spread * spread / 12.0,
+        xf: 0.0,
+        ff: frequency.1,
+    }
+}
+
+fn is_gross(observation: &Observation, estimate: &Estimate) -> bool {
+    let deviation = libm::sqrt(estimate.xx + observation.softness * observation.softness);
+    (observation.offset - estimate.offset).abs() > observation.half_width + GROSS * deviation + observation.spread
+}

@@ -1,0 +1,27 @@
+//! How an estimated error is put on the clock: over how long.
+//!
+//! An error e slewed over τ costs e²·τ/3 of squared time error and e²/τ of squared frequency error; the best τ is a
+//! multiple of σ_offset/σ_frequency and does not depend on e. Where queues make the noise that is several polls, and
+//! costs nothing; where the oscillator does, a fraction of one.
+
+use core::time::Duration;
+
+use super::bank::Estimate;
+
+/// τ in units of σ_offset/σ_frequency.
+const PROPORTION: f64 = 0.4;
+/// τ in units of the time to the next update, at least and at most.
+const SHORTEST: f64 = 0.1;
+const LONGEST: f64 = 3.0;
+/// Least τ, and τ while starting, in seconds.
+const QUICK: f64 = 1.0;
+/// No slew is faster than this, in s/s, whatever the policy allows.
+const GENTLE: f64 = 0.05;
+
+/// The time over which to slew `error` seconds, `plan` being the estimate expected half way to the next update.
+pub(crate) fn slew_time(error: f64, plan: &Estimate, next_update: f64, starting: bool) -> Duration {
+    let ratio = PROPORTION * libm::sqrt(plan.xx / plan.ff) / next_update;
+    let planned = if starting { QUICK } else { (ratio.clamp(SHORTEST, LONGEST) * next_update).max(QUICK) };
+    let seconds = planned.max(error.abs() / GENTLE);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}

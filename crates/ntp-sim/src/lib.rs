@@ -1,0 +1,45 @@
+//! Deterministic simulation of NTP: oscillators, clocks, networks, servers, and scenarios with figures.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`scenario`] | a machine, a network, servers, and how long to watch |
+//! | [`oscillator`] | what can be wrong with an oscillator |
+//! | [`network`] | what can happen to a packet |
+//! | [`server`] | how a server can be wrong |
+//! | [`clock`] | the steered clock of the simulated machine |
+//! | [`world`] | one run: events in the order of true time, a client under test |
+//! | [`bare`] | an engine on a bare exchange of timestamps as that client |
+//! | [`metrics`] | what a run is judged by |
+//! | [`baseline`] | scenarios with the figures of other clients on them |
+//!
+//! A run depends on nothing but its scenario and its seed, to the last bit, on every target: randomness is the crate's
+//! own, mathematics go through `libm`.
+//!
+//! ```
+//! use ntp_sim::network::{Event, Path, When};
+//! use ntp_sim::scenario::Scenario;
+//! use ntp_sim::server::Server;
+//!
+//! let office = Scenario::new("office", "a good server, and one that is 20 ms off and away for an hour")
+//!     .server(Server::exponential(0.010, 0.5e-3))
+//!     .server(Server::new(Path::fixed(0.005), Path::exponential(0.005, 2e-3)))
+//!     .server(Server::exponential(0.030, 1e-3).wrong_by(0.020).both_ways(|path| {
+//!         path.lossy(0.05).event(When::between(2_000.0, 5_600.0), Event::Down)
+//!     }))
+//!     .watch(1_000, 8_000);
+//! let (figures, _every_second) = ntp_sim::bare::run(&office, 1);
+//! assert!(figures.rms < 1e-3 && figures.violations == 0, "{figures:?}");
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod bare;
+pub mod baseline;
+pub mod clock;
+pub mod metrics;
+pub mod network;
+pub mod oscillator;
+pub mod random;
+pub mod scenario;
+pub mod server;
+pub mod world;

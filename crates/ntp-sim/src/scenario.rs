@@ -1,0 +1,98 @@
+//! A scenario: a machine, a network, servers, and how long to watch.
+
+use crate::oscillator::Wander;
+use crate::server::Server;
+
+/// Everything a run depends on but its seed. All times in seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// A short name without spaces.
+    pub name: String,
+    /// What it is about, in one line.
+    pub about: String,
+    /// The servers the client is told of.
+    pub servers: Vec<Server>,
+    /// What is wrong with the oscillator.
+    pub wander: Vec<Wander>,
+    /// System minus true time at the start.
+    pub initial_offset: f64,
+    /// When the machine sleeps, and for how long.
+    pub suspended: Vec<(f64, f64)>,
+    /// Shortest and longest poll exponent the client may use.
+    pub poll: (i8, i8),
+    /// When the run ends.
+    pub duration: u32,
+    /// From when on errors count.
+    pub settle: u32,
+    /// When the thing that the scenario is about is over, for the time to recover from it.
+    pub event: Option<u32>,
+}
+
+impl Scenario {
+    /// A day's common case: a clock 50 ms off on an oscillator 20 ppm fast with a random walk of 10⁻⁹ per √s, polls
+    /// from 64 to 1024 s, watched for 60 000 s of which the first 10 000 do not count.
+    #[must_use]
+    pub fn new(name: &str, about: &str) -> Self {
+        Self {
+            name: name.into(),
+            about: about.into(),
+            servers: Vec::new(),
+            wander: vec![Wander::Constant(2e-5), Wander::RandomWalk(1e-9)],
+            initial_offset: 0.05,
+            suspended: Vec::new(),
+            poll: (6, 10),
+            duration: 60_000,
+            settle: 10_000,
+            event: None,
+        }
+    }
+
+    /// With one more server.
+    #[must_use]
+    pub fn server(mut self, server: Server) -> Self {
+        self.servers.push(server);
+        self
+    }
+
+    /// With these causes of frequency error instead of the common ones.
+    #[must_use]
+    pub fn wander(mut self, wander: impl Into<Vec<Wander>>) -> Self {
+        self.wander = wander.into();
+        self
+    }
+
+    /// Starting this far ahead.
+    #[must_use]
+    pub fn starts_at(mut self, offset: f64) -> Self {
+        self.initial_offset = offset;
+        self
+    }
+
+    /// Ending at `duration`, counting from `settle` on.
+    #[must_use]
+    pub fn watch(mut self, settle: u32, duration: u32) -> Self {
+        (self.settle, self.duration) = (settle, duration);
+        self
+    }
+
+    /// With the poll exponent fixed.
+    #[must_use]
+    pub fn poll_fixed(mut self, poll: i8) -> Self {
+        self.poll = (poll, poll);
+        self
+    }
+
+    /// With an event that is over at `event`.
+    #[must_use]
+    pub fn event(mut self, event: u32) -> Self {
+        self.event = Some(event);
+        self
+    }
+
+    /// With the machine asleep for `seconds` at `at`.
+    #[must_use]
+    pub fn suspended(mut self, at: f64, seconds: f64) -> Self {
+        self.suspended.push((at, seconds));
+        self
+    }
+}

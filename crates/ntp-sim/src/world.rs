@@ -1,0 +1,217 @@
+//! The world of one run: true time goes on second by second, packets fly, timers ring, and every second the error of
+//! the client's clock is written down.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
+
+use crate::clock::{Clock, EPOCH};
+use crate::metrics::{Metrics, Second};
+use crate::network::Link;
+use crate::scenario::Scenario;
+
+/// The largest packet carried, in octets.
+pub const PACKET: usize = 1024;
+
+/// A client under test: a machine that is given packets and time, and steers a clock.
+///
+/// `now` is the raw clock, `time` the steered one. Servers are told apart by their index in the scenario.
+pub trait Client {
+    /// The next request, if one is due: the server it goes to and its length in `out`.
+    fn poll_transmit(
+        &mut self,
+        now: Instant,
+        time: NtpTimestamp,
+        nonce: u64,
+        out: &mut [u8; PACKET],
+    ) -> Option<(usize, usize)>;
+    /// A packet that came from a server, or says so.
+    fn handle_datagram(&mut self, server: usize, bytes: &[u8], time: NtpTimestamp, now: Instant);
+    /// Time has passed.
+    fn handle_timeout(&mut self, now: Instant);
+    /// What to do to the clock, if anything.
+    fn poll_command(&mut self) -> Option<ClockCommand>;
+    /// What was done.
+    fn handle_applied(&mut self, applied: &Applied);
+    /// When to call again without a packet.
+    fn next_timeout(&self) -> Option<Instant>;
+    /// The bound claimed for the clock's error, in seconds, unless it is unsynchronised.
+    fn bound(&self, now: Instant) -> Option<f64>;
+}
+
+/// What a server says to a request.
+pub trait Responder {
+    /// The length of the answer in `out`; `None` for none. `time` is the server's clock.
+    fn respond(&mut self, request: &[u8], time: NtpTimestamp, out: &mut [u8; PACKET]) -> Option<usize>;
+}
+
+/// A packet on its way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Flight {
+    arrives: NtpDuration,
+    /// Order of sending, so that packets arriving together keep it.
+    number: u64,
+    server: usize,
+    to_client: bool,
+    bytes: Vec<u8>,
+}
+
+/// One run in motion.
+pub struct World<'s, C, R> {
+    scenario: &'s Scenario,
+    client: C,
+    responders: Vec<R>,
+    clock: Clock,
+    links: Vec<(Link, Link)>,
+    flights: BinaryHeap<Reverse<Flight>>,
+    sent: u64,
+    nonce: u64,
+    /// True time since the start.
+    time: NtpDuration,
+    seconds: Vec<Second>,
+    packets: u32,
+    packets_in_all: u32,
+    steps: u32,
+}
+
+impl<'s, C: Client, R: Responder> World<'s, C, R> {
+    /// A world at its first moment.
+    #[must_use]
+    pub fn new(scenario: &'s Scenario, seed: u64, client: C, responders: Vec<R>) -> Self {
+        let link = |path: &crate::network::Path, purpose| Link::new(path.clone(), seed, purpose);
+        let links = (0_u64..).zip(&scenario.servers);
+        let links = links.map(|(i, s)| (link(&s.up, 2 * i + 1000), link(&s.down, 2 * i + 1001))).collect();
+        Self {
+            scenario,
+            client,
+            responders,
+            clock: Clock::new(&scenario.wander, scenario.initial_offset, seed),
+            links,
+            flights: BinaryHeap::new(),
+            sent: 0,
+            nonce: seed,
+            time: NtpDuration::ZERO,
+            seconds: Vec::new(),
+            packets: 0,
+            packets_in_all: 0,
+            steps: 0,
+        }
+    }
+
+    /// The raw clock now.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.clock.instant(self.time)
+    }
+
+    /// Runs to the end: the figures, and every second.
+    #[must_use]
+    pub fn run(mut self) -> (Metrics, Vec<Second>) {
+        for second in 0..self.scenario.duration {
+            self.second(second);
+        }
+        let settle = usize::try_from(self.scenario.settle).unwrap_or(usize::MAX);
+        let metrics = Metrics {
+            packets: self.packets,
+            packets_in_all: self.packets_in_all,
+            steps: self.steps,
+            ..Metrics::of(&self.seconds, settle)
+        };
+        (metrics, self.seconds)
+    }
+
+    fn second(&mut self, second: u32) {
+        let start = NtpDuration::from_bits(i64::from(second) << 32);
+        let end = start + NtpDuration::SECOND;
+        self.time = start;
+        for &(at, length) in &self.scenario.suspended {
+            #[allow(clippy::cast_possible_truncation)] // times of a scenario are far below i64
+            if at as i64 == i64::from(second) {
+                self.clock.suspend(length);
+            }
+        }
+        self.act();
+        while let Some(next) = self.next_event(start).filter(|&next| next < end) {
+            self.time = self.time.max(next);
+            self.arrivals();
+            self.act();
+        }
+        self.time = NtpDuration::from_bits(end.to_bits() - 1);
+        self.seconds.push(Second {
+            error: self.clock.error(self.time),
+            frequency: self.clock.frequency_error(self.time),
+            bound: self.client.bound(self.now()),
+        });
+        self.clock.advance();
+    }
+
+    fn next_event(&self, second: NtpDuration) -> Option<NtpDuration> {
+        let arrival = self.flights.peek().map(|Reverse(flight)| flight.arrives);
+        let timer = self.client.next_timeout().and_then(|target| self.clock.reaches(target, second));
+        match (arrival, timer) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn arrivals(&mut self) {
+        while self.flights.peek().is_some_and(|Reverse(flight)| flight.arrives <= self.time) {
+            let Some(Reverse(flight)) = self.flights.pop() else { return };
+            if flight.to_client {
+                let (time, now) = (self.clock.read(self.time), self.now());
+                self.client.handle_datagram(flight.server, &flight.bytes, time, now);
+            } else {
+                self.serve(&flight);
+            }
+        }
+    }
+
+    fn serve(&mut self, flight: &Flight) {
+        let now = self.time.to_seconds_f64();
+        let Some(server) = self.scenario.servers.get(flight.server).filter(|server| server.answers(now)) else {
+            return;
+        };
+        let time = EPOCH + (self.time + NtpDuration::from_seconds_f64(server.error(now)));
+        let mut out = [0; PACKET];
+        let answer = self.responders.get_mut(flight.server).and_then(|r| r.respond(&flight.bytes, time, &mut out));
+        if let Some(bytes) = answer.and_then(|length| out.get(..length)) {
+            let bytes = bytes.to_vec();
+            self.send(flight.server, true, bytes);
+        }
+    }
+
+    fn send(&mut self, server: usize, to_client: bool, bytes: Vec<u8>) {
+        let now = self.time.to_seconds_f64();
+        let Some((up, down)) = self.links.get_mut(server) else { return };
+        let delays = if to_client { down.carry(now) } else { up.carry(now) };
+        for delay in delays.into_iter().flatten() {
+            self.sent += 1;
+            let arrives = self.time + NtpDuration::from_seconds_f64(delay);
+            let flight = Flight { arrives, number: self.sent, server, to_client, bytes: bytes.clone() };
+            self.flights.push(Reverse(flight));
+        }
+    }
+
+    /// Lets the client do what it has to do now.
+    fn act(&mut self) {
+        let now = self.now();
+        self.client.handle_timeout(now);
+        let mut out = [0; PACKET];
+        loop {
+            self.nonce = self.nonce.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            let time = self.clock.read(self.time);
+            let Some((server, length)) = self.client.poll_transmit(now, time, self.nonce, &mut out) else { break };
+            self.packets_in_all += 1;
+            if self.time >= NtpDuration::from_bits(i64::from(self.scenario.settle) << 32) {
+                self.packets += 1;
+            }
+            self.send(server, false, out.get(..length).unwrap_or_default().to_vec());
+        }
+        while let Some(command) = self.client.poll_command() {
+            self.steps += u32::from(matches!(command, ClockCommand::Step { .. }));
+            let applied = self.clock.apply(&command, self.time);
+            self.client.handle_applied(&applied);
+        }
+    }
+}
