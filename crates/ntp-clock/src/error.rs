@@ -22,6 +22,8 @@ pub enum Operation {
     Adjust,
     /// Telling the kernel the time zone (`settimeofday`).
     TimeZone,
+    /// Setting up what restores the clock after the process (`sigaction`, `fork`).
+    Rescue,
     /// Opening a device.
     Open,
     /// Reading a PTP clock's capabilities (`PTP_CLOCK_GETCAPS`).
@@ -53,6 +55,7 @@ impl Operation {
             Self::SelfEndingSlew => "slewing the clock",
             Self::Adjust => "changing the kernel's clock parameters",
             Self::TimeZone => "telling the kernel the time zone",
+            Self::Rescue => "setting up the clock's rescue",
             Self::Open => "opening the device",
             Self::PtpCapabilities => "reading the PTP clock's capabilities",
             Self::RtcRead => "reading the hardware clock",
@@ -71,6 +74,7 @@ impl Operation {
             self,
             Self::Read
                 | Self::Status
+                | Self::Rescue
                 | Self::Open
                 | Self::PtpCapabilities
                 | Self::RtcRead

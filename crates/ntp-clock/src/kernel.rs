@@ -126,6 +126,15 @@ pub trait Kernel: Debug {
     fn ticks_per_second(&self) -> i64 {
         100
     }
+
+    /// Told before the rate of `CLOCK_REALTIME` is changed for a while: `restore` sets it back. The machine's kernel hands
+    /// it to [`rescue`](crate::rescue).
+    fn slew_begins(&self, restore: &Timex) {
+        let _ = restore;
+    }
+
+    /// Told when the rate is back.
+    fn slew_ended(&self) {}
 }
 
 /// The machine's own kernel.
@@ -160,5 +169,13 @@ impl Kernel for Host {
 
     fn ticks_per_second(&self) -> i64 {
         platform::ticks_per_second()
+    }
+
+    fn slew_begins(&self, restore: &Timex) {
+        crate::rescue::arm(restore.freq, restore.tick);
+    }
+
+    fn slew_ended(&self) {
+        crate::rescue::disarm();
     }
 }

@@ -59,15 +59,22 @@ mod linux;
 mod manual;
 #[cfg(any(test, not(target_os = "linux")))]
 mod other;
+#[cfg(unix)]
+mod phc;
 mod reading;
+pub mod rescue;
+mod sample;
 mod slew;
 mod software;
 mod status;
+mod steer;
 mod system;
 
 pub use adjustment::Adjustment;
 pub use error::{ClockError, Errno, Operation, OutOfRange};
 pub use manual::ManualClock;
+#[cfg(unix)]
+pub use phc::PhcClock;
 pub use reading::{ReadClock, Reading, SteerClock, StepClock};
 pub use slew::SlewPolicy;
 pub use software::SoftwareClock;

@@ -37,6 +37,18 @@ pub(crate) fn ptp_capabilities(_: i32) -> Result<PtpCapabilities, Errno> {
     Err(Errno::ENOSYS)
 }
 
+pub(crate) fn arm(_: i64, _: i64) {}
+
+pub(crate) fn disarm() {}
+
+pub(crate) fn restore_on_signals() -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+pub(crate) fn spawn_guard() -> Result<std::fs::File, Errno> {
+    Err(Errno::ENOSYS)
+}
+
 pub(crate) const fn ticks_per_second() -> i64 {
     100
 }
@@ -56,5 +68,9 @@ mod tests {
         assert_eq!(set_time_zone(0), Err(Errno::ENOSYS));
         assert_eq!(ptp_capabilities(3), Err(Errno::ENOSYS));
         assert_eq!(ticks_per_second(), 100);
+        arm(0, 10_000);
+        disarm();
+        assert_eq!(restore_on_signals(), Err(Errno::ENOSYS));
+        assert_eq!(spawn_guard().err(), Some(Errno::ENOSYS));
     }
 }

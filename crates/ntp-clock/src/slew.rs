@@ -18,7 +18,7 @@ const SELF_ENDING_MICROS_PER_SECOND: i64 = 500;
 /// |---|---|---|
 /// | at most `harmless_rate` | frequency: exact and even | that rate: 1 ppm is 3.6 ms in an hour |
 /// | fits into its duration at 500 µs/s | the kernel's own, which ends by itself; whole microseconds | nothing |
-/// | faster | tick and frequency, up to `max_rate` | its rate, until a clock of this crate starts again |
+/// | faster | tick and frequency, up to `max_rate` | its rate, unless a [guard](crate::rescue) stands by |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)]
 pub struct SlewPolicy {

@@ -2,4 +2,7 @@
 
 mod sys;
 
-pub(crate) use sys::{clock_adjtime, clock_gettime, clock_settime, ptp_capabilities, set_time_zone, ticks_per_second};
+pub(crate) use sys::{
+    arm, clock_adjtime, clock_gettime, clock_settime, disarm, ptp_capabilities, restore_on_signals, set_time_zone,
+    spawn_guard, ticks_per_second,
+};

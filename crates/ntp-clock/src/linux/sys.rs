@@ -5,6 +5,9 @@
 #![allow(unsafe_code)]
 
 use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use ntp_types::UnixTime;
 
@@ -131,4 +134,118 @@ pub(crate) fn ticks_per_second() -> i64 {
     } else {
         100 // USER_HZ of every architecture but alpha
     }
+}
+
+/// What sets `CLOCK_REALTIME` back, where a signal handler finds it.
+static IS_ARMED: AtomicBool = AtomicBool::new(false);
+static FREQUENCY: AtomicI64 = AtomicI64::new(0);
+static TICK: AtomicI64 = AtomicI64::new(0);
+
+pub(crate) fn arm(freq: i64, tick: i64) {
+    FREQUENCY.store(freq, Ordering::SeqCst);
+    TICK.store(tick, Ordering::SeqCst);
+    IS_ARMED.store(true, Ordering::SeqCst);
+}
+
+pub(crate) fn disarm() {
+    IS_ARMED.store(false, Ordering::SeqCst);
+}
+
+/// Sets `CLOCK_REALTIME` back if it is armed. Only atomics and a system call: fit for a signal handler.
+fn restore() {
+    if IS_ARMED.swap(false, Ordering::SeqCst) {
+        let mut timex = Timex {
+            modes: crate::kernel::modes::FREQUENCY | crate::kernel::modes::TICK | crate::kernel::modes::NANO,
+            freq: FREQUENCY.load(Ordering::SeqCst),
+            tick: TICK.load(Ordering::SeqCst),
+            ..Timex::default()
+        };
+        let _ = clock_adjtime(ClockId::Realtime, &mut timex);
+    }
+}
+
+extern "C" fn restore_and_die(signal: c_int) {
+    restore();
+    // SAFETY: no pointers are involved; both calls are async-signal-safe. SA_RESETHAND has put the default action back, so
+    // the signal ends the process as soon as the handler returns.
+    unsafe { libc::raise(signal) };
+}
+
+pub(crate) fn restore_on_signals() -> Result<(), Errno> {
+    let signals = [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGABRT,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGBUS,
+        libc::SIGSEGV,
+        libc::SIGALRM,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGXCPU,
+    ];
+    for signal in signals {
+        // SAFETY: sigaction is a plain C structure for which all bits zero is a value: the default action.
+        let mut old: libc::sigaction = unsafe { core::mem::zeroed() };
+        // SAFETY: a null new action only asks; `old` is live, nothing else refers to it, and no pointer is kept.
+        check(unsafe { libc::sigaction(signal, core::ptr::null(), &mut old) })?;
+        if old.sa_sigaction != libc::SIG_DFL {
+            continue; // somebody handles it: leave it to them
+        }
+        // SAFETY: as above.
+        let mut new: libc::sigaction = unsafe { core::mem::zeroed() };
+        new.sa_sigaction = restore_and_die as extern "C" fn(c_int) as libc::sighandler_t;
+        new.sa_flags = libc::SA_RESETHAND;
+        // SAFETY: `new` is live and only read; the handler it names is a function of the right type that lives for ever
+        // and does nothing but atomics and async-signal-safe calls; the old action is not asked for.
+        check(unsafe { libc::sigaction(signal, &new, core::ptr::null_mut()) })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn spawn_guard() -> Result<File, Errno> {
+    let mut ends = [-1; 2];
+    // SAFETY: `ends` are the two live ints that pipe2 writes; no pointer is kept.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    let [read_end, write_end] = ends;
+    // SAFETY: pipe2 has just made both descriptors, and nothing else owns them.
+    let (read_end, write_end) = unsafe { (OwnedFd::from_raw_fd(read_end), OwnedFd::from_raw_fd(write_end)) };
+    // SAFETY: no pointers are involved. The child makes only system calls on its own stack and never returns.
+    match check(unsafe { libc::fork() })? {
+        0 => stand_guard(read_end.as_raw_fd()),
+        _ => Ok(File::from(write_end)),
+    }
+}
+
+/// The guard: remembers the last word from the pipe, and acts on it when the other end is gone.
+fn stand_guard(pipe: c_int) -> ! {
+    // SAFETY: none of these calls takes a pointer, but prctl, whose name is a static string with its zero. They detach the
+    // guard from the terminal and the signals meant for the process it watches, and close every descriptor but the pipe.
+    unsafe {
+        libc::setsid();
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+        libc::prctl(libc::PR_SET_NAME, c"ntp-clock-guard".as_ptr());
+        for fd in (0..1024).filter(|&fd| fd != pipe) {
+            libc::close(fd);
+        }
+    }
+    let mut word = [0_i64; 3];
+    loop {
+        // SAFETY: `word` is live, as long as said, and any octets are a value of it; the call keeps no pointer.
+        let length = unsafe { libc::read(pipe, word.as_mut_ptr().cast(), size_of_val(&word)) };
+        match length {
+            24 if word[0] == 1 => arm(word[1], word[2]),
+            24 => disarm(),
+            -1 if last_errno() == Errno::EINTR => {}
+            _ => break,
+        }
+    }
+    restore();
+    // SAFETY: no pointers are involved; nothing of the parent's is flushed or dropped.
+    unsafe { libc::_exit(0) }
 }
