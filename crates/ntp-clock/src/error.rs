@@ -1,6 +1,9 @@
 //! What can go wrong at a clock: the operation, the system's reason, and what helps.
 
 use core::fmt;
+use std::path::PathBuf;
+
+use atomic_file::AtomicError;
 
 /// What was being done when the system refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -203,6 +206,37 @@ impl ClockError {
     #[must_use]
     pub fn is_permission(&self) -> bool {
         matches!(self.errno(), Some(Errno::EPERM | Errno::EACCES))
+    }
+}
+
+/// A file that keeps something about a clock could not be read, understood or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError<E> {
+    /// The system refused.
+    #[error("{}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// It holds something else than it should.
+    #[error("{}: {error}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: E,
+    },
+    /// It could not be replaced.
+    #[error(transparent)]
+    Write(AtomicError),
+}
+
+impl<E> From<AtomicError> for FileError<E> {
+    fn from(error: AtomicError) -> Self {
+        Self::Write(error)
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`PhcClock`] | a PTP hardware clock, `/dev/ptp0` | ✓ | ✓ | ✓ |
 //! | [`SoftwareClock`] | exact integer maths over another clock; touches nothing | ✓ | ✓ | ✓ |
 //! | [`ManualClock`] | stands until it is moved, for tests | ✓ | | |
+//! | [`DriftFile`], [`LastTime`] | what is kept while the machine is off | | | |
 //! | [`rtc`] | the battery clock, `/etc/adjtime`, boot and shutdown | | | |
 //!
 //! Three small traits by capability: [`ReadClock`], [`StepClock`], [`SteerClock`]. A steered clock takes a
@@ -52,8 +53,10 @@
 #![deny(unsafe_code)]
 
 mod adjustment;
+mod drift;
 mod error;
 pub mod kernel;
+mod last_time;
 #[cfg(target_os = "linux")]
 mod linux;
 mod manual;
@@ -71,7 +74,9 @@ mod steer;
 mod system;
 
 pub use adjustment::Adjustment;
-pub use error::{ClockError, Errno, Operation, OutOfRange};
+pub use drift::{DriftError, DriftFile};
+pub use error::{ClockError, Errno, FileError, Operation, OutOfRange};
+pub use last_time::{restored, LastTime, NotATime};
 pub use manual::ManualClock;
 #[cfg(unix)]
 pub use phc::PhcClock;

@@ -7,9 +7,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::SimKernel;
+use common::{Books, SimKernel};
 use ntp_clock::{Adjustment, ClockError, Errno, LeapState, ReadClock, SlewPolicy, SteerClock, StepClock, SystemClock};
-use ntp_types::{Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, UnixTime};
+use ntp_types::{ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, UnixTime};
 use proptest::prelude::*;
 
 const MS: i64 = 1_000_000;
@@ -29,24 +29,6 @@ fn slew(nanos: i64, duration: Duration, ppm: i32) -> ClockCommand {
 /// What the simulated clock gained on its own oscillator since `(real, raw)`.
 fn gained(kernel: &SimKernel, (real, raw): (i128, u128)) -> i64 {
     (kernel.real_nanos() - real - (kernel.raw_nanos() - raw) as i128) as i64
-}
-
-/// Adds up what was booked.
-struct Books {
-    total: NtpDuration,
-    last: Applied,
-}
-
-impl Books {
-    fn add(&mut self, applied: Applied) {
-        let before = Applied { stepped: NtpDuration::ZERO, ..self.last };
-        self.total += before.accumulated(applied.at) + applied.stepped;
-        self.last = applied;
-    }
-
-    fn at(&self, now: Instant) -> NtpDuration {
-        self.total + Applied { stepped: NtpDuration::ZERO, ..self.last }.accumulated(now)
-    }
 }
 
 #[test]
@@ -102,7 +84,7 @@ fn a_small_slew_is_the_kernels_own_and_survives_the_process() {
 fn an_own_slew_cut_short_is_booked_by_what_the_kernel_says_is_left() {
     let kernel = SimKernel::new(start());
     let mut clock = SystemClock::with_kernel(kernel.clone());
-    let mut books = Books { total: NtpDuration::ZERO, last: Applied::default() };
+    let mut books = Books::default();
     let origin = (kernel.real_nanos(), kernel.raw_nanos());
     books.add(clock.apply(&slew(5 * MS, Duration::from_secs(60), 0)).unwrap());
     kernel.advance(Duration::from_millis(3_800)); // three seconds have begun, the third has 50 ms to go
@@ -256,7 +238,7 @@ fn every_errno_at_every_call_is_an_error_and_leaves_the_books_right() {
             let kernel = SimKernel::new(start());
             let mut clock = SystemClock::with_kernel(kernel.clone());
             let origin = (kernel.real_nanos(), kernel.raw_nanos());
-            let mut books = Books { total: NtpDuration::ZERO, last: Applied::default() };
+            let mut books = Books::default();
             kernel.fail_call(nth, errno);
             let commands = [
                 slew(30 * MS, Duration::from_secs(10), 20),
@@ -305,7 +287,7 @@ proptest! {
         let kernel = SimKernel::new(start());
         let policy = SlewPolicy { self_ending: false, ..SlewPolicy::default() };
         let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(policy);
-        let mut books = Books { total: NtpDuration::ZERO, last: Applied::default() };
+        let mut books = Books::default();
         let origin = (kernel.real_nanos(), kernel.raw_nanos());
         for (is_step, offset, duration, ppm, wait) in commands {
             let command = if is_step {

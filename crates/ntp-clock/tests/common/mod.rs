@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ntp_clock::kernel::{modes, ClockId, Kernel, PtpCapabilities, Timex};
 use ntp_clock::Errno;
-use ntp_types::UnixTime;
+use ntp_types::{Applied, Instant, NtpDuration, UnixTime};
 
 const PLL: i32 = 0x01;
 const UNSYNC: i32 = 0x40;
@@ -154,7 +154,10 @@ impl State {
         self.single_now = 0;
     }
 
-    fn adjust(&mut self, timex: &mut Timex) -> Result<i32, Errno> {
+    fn adjust(&mut self, timex: &mut Timex, is_device: bool) -> Result<i32, Errno> {
+        if is_device {
+            return self.adjust_device(timex);
+        }
         let is_single = timex.modes & 0x8000 != 0;
         let reads_only = timex.modes == 0 || timex.modes == modes::OFFSET_SS_READ;
         if !reads_only && !self.is_privileged {
@@ -218,6 +221,25 @@ impl State {
     }
 }
 
+impl State {
+    /// As the kernel's PTP layer: a step, else a frequency, never both.
+    fn adjust_device(&mut self, timex: &mut Timex) -> Result<i32, Errno> {
+        if timex.modes & modes::SETOFFSET != 0 {
+            if !(0..1_000_000_000).contains(&timex.fraction) {
+                return Err(Errno::EINVAL);
+            }
+            self.real += (i128::from(timex.seconds) * 1_000_000_000 + i128::from(timex.fraction)) << 32;
+        } else if timex.modes & modes::FREQUENCY != 0 {
+            if ((timex.freq * 1_000) >> 16).abs() > 62_499_999 {
+                return Err(Errno::ERANGE);
+            }
+            self.timex.freq = timex.freq;
+        }
+        *timex = Timex { freq: self.timex.freq, ..Timex::default() };
+        Ok(0)
+    }
+}
+
 impl Kernel for SimKernel {
     fn clock_gettime(&self, clock: ClockId) -> Result<UnixTime, Errno> {
         self.enter()?;
@@ -245,9 +267,9 @@ impl Kernel for SimKernel {
         })
     }
 
-    fn clock_adjtime(&self, _: ClockId, timex: &mut Timex) -> Result<i32, Errno> {
+    fn clock_adjtime(&self, clock: ClockId, timex: &mut Timex) -> Result<i32, Errno> {
         self.enter()?;
-        self.state(|state| state.adjust(timex))
+        self.state(|state| state.adjust(timex, matches!(clock, ClockId::Descriptor(_))))
     }
 
     fn set_time_zone(&self, minutes_west: i32) -> Result<(), Errno> {
@@ -264,5 +286,23 @@ impl Kernel for SimKernel {
     fn ptp_capabilities(&self, _: i32) -> Result<PtpCapabilities, Errno> {
         self.enter()?;
         Ok(PtpCapabilities { max_frequency_ppb: 62_499_999, ..PtpCapabilities::default() })
+    }
+}
+
+/// Adds up what was booked.
+#[derive(Debug, Default)]
+pub struct Books {
+    total: NtpDuration,
+    last: Applied,
+}
+
+impl Books {
+    pub fn add(&mut self, applied: Applied) {
+        self.total = self.at(applied.at) + applied.stepped;
+        self.last = Applied { stepped: NtpDuration::ZERO, ..applied };
+    }
+
+    pub fn at(&self, now: Instant) -> NtpDuration {
+        self.total + self.last.accumulated(now)
     }
 }

@@ -1,0 +1,91 @@
+//! The last known time, for machines without a battery clock: they start no earlier than they stopped.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::SystemTime;
+
+use ntp_types::UnixTime;
+
+use crate::FileError;
+
+/// A file that keeps a time while the machine is off.
+///
+/// Two forms, each understood by the program it comes from: [`LastTime::Text`] is fake-hwclock's
+/// (`/etc/fake-hwclock.data`: `2026-03-01 12:00:00` in UTC), [`LastTime::Modified`] is systemd-timesyncd's
+/// (`/var/lib/systemd/timesync/clock`: an empty file whose date is the time).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LastTime {
+    /// The time is what the file says.
+    Text,
+    /// The time is when the file was modified.
+    Modified,
+}
+
+/// A file's text is not a time like `2026-03-01 12:00:00`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a UTC time like 2026-03-01 12:00:00")]
+pub struct NotATime;
+
+impl LastTime {
+    /// The time the file keeps; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`FileError`] when it cannot be read or holds no time.
+    pub fn load(self, path: impl AsRef<Path>) -> Result<Option<UnixTime>, FileError<NotATime>> {
+        let path = path.as_ref();
+        let read = match self {
+            Self::Text => std::fs::read(path).map(|bytes| parse(&bytes)),
+            Self::Modified => std::fs::metadata(path).and_then(|data| data.modified()).map(|time| Ok(time.into())),
+        };
+        match read {
+            Ok(Ok(time)) => Ok(Some(time)),
+            Ok(Err(error)) => Err(FileError::Content { path: path.into(), error }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(FileError::Read { path: path.into(), error }),
+        }
+    }
+
+    /// Keeps `time`, unless the file already keeps a later one: a clock that is wrong backwards must not spoil it.
+    ///
+    /// Returns whether the file was written.
+    ///
+    /// # Errors
+    /// [`FileError`] when it cannot be written.
+    pub fn save(self, path: impl AsRef<Path>, time: UnixTime) -> Result<bool, FileError<NotATime>> {
+        let path = path.as_ref();
+        // A file that holds no time is replaced.
+        if matches!(self.load(path), Ok(Some(kept)) if kept.seconds() >= time.seconds()) {
+            return Ok(false);
+        }
+        let in_file = |error| FileError::Read { path: path.into(), error };
+        match self {
+            Self::Text => {
+                let civil = time.to_civil().ok_or(FileError::Content { path: path.into(), error: NotATime })?;
+                let _ = atomic_file::write(path, (civil.to_string().replace('T', " ") + "\n").as_bytes())?;
+            }
+            Self::Modified => {
+                let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(in_file)?;
+                let time = SystemTime::try_from(time)
+                    .map_err(|_| FileError::Content { path: path.into(), error: NotATime })?;
+                file.set_modified(time).and_then(|()| file.sync_all()).map_err(in_file)?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What a clock that reads `now` is to be set to, when the time was last known to be `kept`: never backwards.
+#[must_use]
+pub fn restored(now: UnixTime, kept: UnixTime) -> Option<UnixTime> {
+    (kept > now).then_some(kept)
+}
+
+fn parse(bytes: &[u8]) -> Result<UnixTime, NotATime> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut words = text.split_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some(date), Some(time), None) => format!("{date}T{time}Z").parse().map_err(|_| NotATime),
+        _ => Err(NotATime),
+    }
+}
