@@ -1,27 +1,73 @@
 //! What a server did, counted by reason.
 
-/// Datagrams by what became of them. They add up to [`received`](Self::received).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Datagrams handed in.
-    pub received: u64,
+/// Declares the counters once: the fields, their names for machines, and the sum.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        /// Datagrams by what became of them: each is counted once beside [`received`](Self::received).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[non_exhaustive]
+        pub struct Counters {
+            /// Datagrams handed in.
+            pub received: u64,
+            $($(#[doc = $doc])+ pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// How many there are, [`received`](Self::received) aside.
+            pub const COUNT: usize = [$(stringify!($name)),*].len();
+
+            /// Each outcome: name, what it means, and how many; they add up to [`received`](Self::received).
+            #[must_use]
+            pub fn outcomes(&self) -> [(&'static str, &'static str, u64); Self::COUNT] {
+                [$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name)),*]
+            }
+        }
+
+        impl core::ops::AddAssign for Counters {
+            /// Adds up workers.
+            fn add_assign(&mut self, other: Self) {
+                self.received = self.received.wrapping_add(other.received);
+                $(self.$name = self.$name.wrapping_add(other.$name);)*
+            }
+        }
+    };
+}
+
+counters! {
     /// Answered with time.
-    pub answered: u64,
+    answered,
+    /// Answered with time, interleaved (RFC 9769).
+    interleaved,
+    /// Answered with time although over the rate limit.
+    leaked,
+    /// Answered with the kiss RATE: over the rate limit.
+    rate_kisses,
+    /// Answered with the kiss DENY: refused by a rule.
+    deny_kisses,
     /// Answered with a crypto-NAK: signed with a key this server does not hold.
-    pub crypto_naks: u64,
+    crypto_naks,
     /// Answered with the kiss NTSN: NTS cookies this server cannot open.
-    pub nts_naks: u64,
+    nts_naks,
     /// Dropped: too short or malformed.
-    pub malformed: u64,
+    malformed,
+    /// Dropped: longer than any request.
+    too_long,
     /// Dropped: a version this server does not speak.
-    pub versions: u64,
+    versions,
     /// Dropped: a mode that asks for nothing.
-    pub modes: u64,
-    /// Dropped: control messages (modes 6 and 7).
-    pub control: u64,
+    modes,
+    /// Control messages (modes 6 and 7), not answered here.
+    control,
     /// Dropped: from a source that nothing can be sent to.
-    pub sources: u64,
+    sources,
+    /// Dropped: ignored by a rule.
+    ignored,
+    /// Dropped: over the rate limit.
+    rate_limited,
+    /// Dropped: over the ceiling for everybody together.
+    over_ceiling,
+    /// Dropped: in the second that a smeared leap makes ambiguous.
+    leap_second,
     /// Dropped: the buffer for the answer was too short.
-    pub no_room: u64,
+    no_room,
 }

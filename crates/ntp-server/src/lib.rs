@@ -6,6 +6,10 @@
 //! | [`ServerClock`] | what the clock can truthfully say of itself, its error bound growing as it stands |
 //! | [`Outcome`], [`DropReason`] | what became of a datagram |
 //! | [`Counters`] | how many of each |
+//! | [`AccessRules`], [`Prefix`], [`Access`] | who may ask: longest prefix, 10⁵ rules at the price of one |
+//! | [`RateLimit`] | how often, in a table of fixed size that no number of sources exhausts |
+//! | [`TransmitToken`] | interleaved answers (RFC 9769): tell the server when an answer truly left |
+//! | [`LeapSmear`] | a leap second spread over hours |
 //!
 //! Versions 1 to 4 are answered in kind, clients (mode 3) in mode 4, symmetric peers (mode 1) in mode 2. No answer is ever
 //! longer than its request, and a server whose clock is not synchronised says so. A request signed with a key gets a
@@ -35,13 +39,22 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod access;
 mod clock;
 mod counters;
+mod interleave;
+mod limit;
 mod server;
+mod smear;
 
+pub use access::{Access, AccessRules, Prefix, PrefixError};
 pub use clock::ServerClock;
 pub use counters::Counters;
-pub use server::{DropReason, Outcome, Server};
+pub use interleave::TransmitToken;
+pub use limit::RateLimit;
+pub use server::{DropReason, Outcome, Server, MAX_REQUEST};
+pub use smear::{LeapSmear, SmearShape, Smeared};
