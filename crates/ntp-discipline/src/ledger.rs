@@ -53,7 +53,8 @@ impl Ledger {
     /// A clock nobody has touched: no correction at any instant.
     #[must_use]
     pub fn new() -> Self {
-        Self { segments: [Segment::default(); SEGMENTS], len: 0, last_step: None }
+        // One stretch from the start, without correction.
+        Self { segments: [Segment::default(); SEGMENTS], len: 1, last_step: None }
     }
 
     /// Book what was done. Entries at or after `applied.at` are superseded by it.

@@ -335,12 +335,13 @@ impl Governor {
 
     /// `part` of the offset evenly over `duration`, or over as long as the maximum slew rate makes it.
     ///
-    /// A part beyond the offset, or of the other sign, is bounded to it.
+    /// A part beyond the offset, or of the other sign, is bounded to it; one that would take centuries, to what they bring.
     pub fn slew(&self, leave: Leave, part: NtpDuration, duration: Duration, frequency: Frequency) -> ClockCommand {
         let offset = part.clamp(leave.offset.min(NtpDuration::ZERO), leave.offset.max(NtpDuration::ZERO));
         let shortest = self.shortest_slew(offset);
         let duration = if offset == NtpDuration::ZERO { Duration::ZERO } else { duration.max(shortest) };
-        ClockCommand::Slew { offset, duration, frequency: self.frequency(frequency) }
+        let most = self.policy.maximum_slew_rate.over(duration);
+        ClockCommand::Slew { offset: offset.clamp(-most, most), duration, frequency: self.frequency(frequency) }
     }
 
     /// A frequency without an offset: to start from a drift file, or to end a slew.

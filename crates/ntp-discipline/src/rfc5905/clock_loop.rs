@@ -1,10 +1,11 @@
 //! The clock discipline (RFC 5905 §11.3, A.5.5.6): a hybrid PLL/FLL with its five states.
 //!
 //! Where the skeleton errs: it enters the machine with the update time already overwritten, so that every interval is
-//! zero; its transitions read an uninitialised state; it leaves FREQ without entering SYNC; it ends the process on
-//! panic. Here the interval runs from the last *accepted* update (what the stepout and the frequency measurement
-//! need), and stepout and panic are returned values. The phase is paid out by the second as in A.5.6, in closed form;
-//! below a poll interval of one second, which the RFC does not know, by the poll interval.
+//! zero; its transitions read and write an uninitialised variable beside the state; it calls an ignored outlier a slew;
+//! it ends the process on panic. Here the interval runs from the last *accepted* update (what the stepout and the
+//! frequency measurement need), wander is that of the frequency's *changes*, and stepout and panic are returned
+//! values. The phase is paid out by the second as in A.5.6.1, in closed form; below a poll interval of one second,
+//! which the RFC does not know, by the poll interval.
 
 use core::time::Duration;
 

@@ -2,9 +2,9 @@
 //!
 //! Each source says true time lies in [θ − λ, θ + λ]. The smallest number f of falsetickers is sought for which all
 //! but f intervals overlap in [l, u] and no more than f midpoints lie outside. Fewer than half may be false, else there
-//! is no answer. The loop is that of erratum 6207 (compared with the number of *sources* less f, where the printed skeleton
-//! compares with the number of midpoints *found*); d ≤ f, where step 5 of the text prints d = f. At equal edges a lower
-//! end comes before a midpoint before an upper end, so that touching intervals overlap.
+//! is no answer. The loop is that of erratum 6207: depth is compared with the number of *sources* less f, where the printed
+//! skeleton compares with the number of *edges* less the midpoints found; d ≤ f, where step 5 of the text prints d = f. At
+//! equal edges a lower end comes before a midpoint before an upper end, so that touching intervals overlap.
 
 use ntp_types::NtpDuration;
 

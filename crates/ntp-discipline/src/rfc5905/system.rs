@@ -16,7 +16,7 @@ pub(super) const CANDIDATES: usize = 64;
 /// What a source must keep to be a candidate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Root distance below which it is fit: MAXDIST + Φ · 2^τ.
+    /// Largest root distance of a fit one: MAXDIST + Φ · 2^τ.
     pub(super) distance: NtpDuration,
     pub(super) smear: SmearGuard,
 }
@@ -139,7 +139,9 @@ fn system_peer(survivors: &[Truechimer], previous: Option<usize>) -> usize {
 
 /// Why a source cannot be a candidate; [`Verdict::Falseticker`], until proven otherwise, of one that can.
 ///
-/// Source: RFC 5905 §11.2 (`accept`).
+/// The RFC's loop test is the caller's: only it knows its own addresses.
+///
+/// Source: RFC 5905 §11.2, A.5.5.3 (`accept`).
 fn fitness(source: &Source, allowed: NtpDuration, now: Instant) -> Verdict {
     let Some(options) = source.options else { return Verdict::Vacant };
     let Some(distance) = source.root_distance(now) else {
@@ -151,7 +153,7 @@ fn fitness(source: &Source, allowed: NtpDuration, now: Instant) -> Verdict {
         Verdict::Unreachable
     } else if !source.server.leap.is_synchronized() || !source.server.stratum.is_synchronized() {
         Verdict::Unsynchronized
-    } else if distance < allowed {
+    } else if distance <= allowed {
         Verdict::Falseticker
     } else if source.filter().samples() < 4 {
         Verdict::Pending

@@ -1,0 +1,382 @@
+//! Each stage alone: its properties, and the same numbers as the RFC's formulas written down a second time.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test stops where it is wrong
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // small numbers
+
+mod naive;
+
+use std::time::Duration;
+
+use ntp_discipline::rfc5905::clock_loop::{ClockLoop, LoopOptions, Outcome, State};
+use ntp_discipline::rfc5905::cluster::{cluster, Truechimer};
+use ntp_discipline::rfc5905::combine::combine;
+use ntp_discipline::rfc5905::constants;
+use ntp_discipline::rfc5905::filter::{ClockFilter, Filtered, Tuple};
+use ntp_discipline::rfc5905::huffpuff::HuffPuff;
+use ntp_discipline::rfc5905::poll::PollAdjust;
+use ntp_discipline::rfc5905::popcorn::is_spike;
+use ntp_discipline::rfc5905::selection::{intersect, Candidate, Edge};
+use ntp_types::{Frequency, Instant, NtpDuration, Poll, Precision, Stratum};
+use proptest::prelude::*;
+
+fn micros(n: i64) -> NtpDuration {
+    NtpDuration::from_nanos(n * 1_000)
+}
+
+fn seconds(n: u64) -> Instant {
+    Instant::from_nanos(n * 1_000_000_000)
+}
+
+fn near(left: NtpDuration, right: f64, tolerance: f64) -> bool {
+    (left.to_seconds_f64() - right).abs() <= tolerance
+}
+
+fn any_duration() -> impl Strategy<Value = NtpDuration> {
+    any::<i64>().prop_map(NtpDuration::from_bits)
+}
+
+proptest! {
+    /// Offset µs, delay µs, gap s; one in five is a dummy.
+    #[test]
+    fn filter_as_the_rfc_writes_it(
+        trace in prop::collection::vec((-50_000_i64..50_000, 1_i64..100_000, 1_u64..2_000, 0_u8..5), 1..40),
+    ) {
+        let (mut filter, mut naive) = (ClockFilter::new(), naive::Filter::default());
+        let mut now = 0;
+        for (offset, delay, gap, kind) in trace {
+            now += gap;
+            let at = (kind > 0).then_some(now);
+            let tuple = if at.is_some() {
+                Tuple { offset: micros(offset), delay: micros(delay), dispersion: micros(30), at: Some(seconds(now)) }
+            } else {
+                Tuple::DUMMY
+            };
+            filter.push(tuple, seconds(now));
+            let (offset, delay, disp) = if at.is_some() {
+                (offset as f64 / 1e6, delay as f64 / 1e6, 30e-6)
+            } else {
+                (0.0, naive::MAXDISP, naive::MAXDISP)
+            };
+            naive.push(now as f64, naive::Tuple { offset, delay, disp, at: at.map(|at| at as f64) });
+            match (filter.best(Precision::from_log2(-30)), naive.best()) {
+                (None, None) => {}
+                (Some(ours), Some((offset, delay, dispersion, jitter, at))) => {
+                    prop_assert!(near(ours.offset, offset, 1e-9), "{ours:?} {offset}");
+                    prop_assert!(near(ours.delay, delay, 1e-9));
+                    prop_assert!(near(ours.dispersion, dispersion, 5e-9), "{ours:?} {dispersion}");
+                    prop_assert!(near(ours.jitter, jitter.max(2_f64.powi(-30)), 2e-9), "{ours:?} {jitter}");
+                    prop_assert_eq!(ours.at, seconds(at as u64));
+                }
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+
+    /// Whatever is in the register, its numbers stay in their ranges, and the best has the least delay.
+    #[test]
+    fn filter_of_anything(trace in prop::collection::vec((any_duration(), any_duration(), any_duration(), any::<u64>()), 1..20)) {
+        let mut filter = ClockFilter::new();
+        for (offset, delay, dispersion, at) in trace {
+            let at = Instant::from_nanos(at);
+            filter.push(Tuple { offset, delay, dispersion, at: Some(at) }, at);
+        }
+        let best = filter.best(Precision::default()).unwrap();
+        prop_assert!(filter.stages().iter().filter(|stage| stage.at.is_some()).all(|stage| stage.delay >= best.delay));
+        prop_assert!(best.jitter >= Precision::default().to_duration());
+    }
+
+    /// Re-expressing on a clock stepped by s is the same as having measured on it.
+    #[test]
+    fn filter_follows_a_step(offsets in prop::collection::vec(-1_000_000_i64..1_000_000, 1..12), step in -1_000_000_i64..1_000_000) {
+        let (mut before, mut after) = (ClockFilter::new(), ClockFilter::new());
+        for (place, offset) in offsets.iter().enumerate() {
+            let now = seconds(64 * place as u64);
+            let tuple = Tuple { offset: micros(*offset), delay: micros(100), dispersion: micros(1), at: Some(now) };
+            before.push(tuple, now);
+            after.push(Tuple { offset: micros(*offset) - micros(step), ..tuple }, now);
+        }
+        before.shift_offsets(|_| -micros(step));
+        prop_assert_eq!(before, after);
+    }
+
+    #[test]
+    fn four_samples_bring_the_dispersion_under_a_second(count in 1_usize..8) {
+        let mut filter = ClockFilter::new();
+        for place in 0..count as u64 {
+            filter.push(Tuple { at: Some(seconds(place)), delay: micros(9), dispersion: micros(1), ..Tuple::DUMMY }, seconds(place));
+        }
+        let dispersion = filter.best(Precision::default()).unwrap().dispersion;
+        prop_assert_eq!(dispersion < NtpDuration::SECOND, count >= 4);
+    }
+
+    /// A jump of more than three jitters is dropped once; a slow or late one, or one within the jitter, is not.
+    #[test]
+    fn popcorn(jump in -1_000_000_i64..1_000_000, jitter in 1_i64..100_000, gap in 1_u64..300) {
+        let last = Filtered { offset: micros(5), delay: micros(1), dispersion: micros(1), jitter: micros(jitter), at: seconds(1_000) };
+        let next = Filtered { offset: micros(5 + jump), at: seconds(1_000 + gap), ..last };
+        // A microsecond is not a whole number of 2⁻³² s: leave out the edge.
+        prop_assume!((jump.abs() - 3 * jitter).abs() > 1);
+        prop_assert_eq!(is_spike(&last, &next, Duration::from_secs(64)), jump.abs() > 3 * jitter && gap < 128);
+    }
+
+    #[test]
+    fn selection_as_the_rfc_defines_it(sources in prop::collection::vec((-40_i64..40, 0_i64..30), 0..9)) {
+        let candidates: Vec<Candidate> = sources
+            .iter()
+            .map(|&(offset, half)| Candidate {
+                offset: NtpDuration::from_bits(offset),
+                root_distance: NtpDuration::from_bits(half),
+            })
+            .collect();
+        let found = intersect(&candidates, &mut [Edge::default(); 27]);
+        let found = found.map(|found| (found.low.to_bits(), found.high.to_bits(), found.allowed));
+        prop_assert_eq!(found, naive::select(&sources));
+    }
+
+    /// A minority of falsetickers never wins: with a majority around true time, whoever is selected has a midpoint inside
+    /// a true interval.
+    #[test]
+    fn a_minority_of_falsetickers_never_wins(
+        good in prop::collection::vec((-1.0_f64..1.0, 0.0_f64..1e6), 1..9),
+        bad in prop::collection::vec((any::<i64>(), any::<i64>()), 0..8),
+        order in any::<u64>(),
+    ) {
+        prop_assume!(bad.len() < good.len());
+        // A good source is off by no more than it says.
+        let good: Vec<Candidate> = good
+            .iter()
+            .map(|&(share, distance)| Candidate {
+                offset: NtpDuration::from_seconds_f64(share * distance * 1e-3),
+                root_distance: NtpDuration::from_seconds_f64(distance * 1e-3) + NtpDuration::from_bits(2),
+            })
+            .collect();
+        let hull = |pick: fn(i64, i64) -> i64, start: i64, sign: i64| {
+            good.iter().map(|one| one.offset.to_bits() + sign * one.root_distance.to_bits()).fold(start, pick)
+        };
+        let (lowest, highest) = (hull(i64::min, i64::MAX, -1), hull(i64::max, i64::MIN, 1));
+        let mut all = good.clone();
+        all.extend(bad.iter().map(|&(offset, distance)| Candidate {
+            offset: NtpDuration::from_bits(offset),
+            root_distance: NtpDuration::from_bits(distance),
+        }));
+        let turn = order as usize % all.len();
+        all.rotate_left(turn);
+        let mut scratch = vec![Edge::default(); 3 * all.len()];
+        if let Some(found) = intersect(&all, &mut scratch) {
+            let chosen: Vec<&Candidate> = all.iter().filter(|one| found.contains(one)).collect();
+            prop_assert!(2 * chosen.len() > all.len(), "no majority");
+            for one in chosen {
+                prop_assert!((lowest..=highest).contains(&one.offset.to_bits()), "{one:?} outside every true interval");
+            }
+        }
+    }
+
+    #[test]
+    fn cluster_and_combine_as_the_rfc_writes_them(
+        sources in prop::collection::vec((-20_000_i64..20_000, 1_i64..5_000, 1_000_i64..500_000, 1_u8..4), 1..12),
+    ) {
+        let mut list: Vec<Truechimer> = sources
+            .iter()
+            .enumerate()
+            .map(|(index, &(offset, jitter, distance, stratum))| Truechimer {
+                index,
+                offset: micros(offset),
+                jitter: micros(jitter),
+                root_distance: micros(distance),
+                stratum: Stratum::from_bits(stratum),
+                prefer: false,
+            })
+            .collect();
+        let plain: Vec<_> = list
+            .iter()
+            .map(|one| {
+                let [offset, jitter, distance] =
+                    [one.offset, one.jitter, one.root_distance].map(NtpDuration::to_seconds_f64);
+                (one.index, offset, jitter, distance, one.stratum.to_bits())
+            })
+            .collect();
+        let survivors = cluster(&mut list);
+        let (expected, outliers) = naive::cluster(&plain);
+        prop_assert_eq!(list[..survivors].iter().map(|one| one.index).collect::<Vec<_>>(), expected.clone());
+        prop_assert_eq!(list.len() - survivors, outliers.len());
+        prop_assert!(survivors >= list.len().min(3));
+        let combined = combine(&list[..survivors]).unwrap();
+        let (offset, jitter) =
+            naive::combine(&expected.iter().map(|&index| (plain[index].1, plain[index].3)).collect::<Vec<_>>());
+        prop_assert!(near(combined.offset, offset, 1e-9), "{combined:?} {offset}");
+        prop_assert!(near(combined.jitter, jitter, 1e-9), "{combined:?} {jitter}");
+    }
+
+    /// The mean lies between the extremes, whatever the offsets and distances.
+    #[test]
+    fn combine_stays_inside(list in prop::collection::vec((any_duration(), any_duration()), 1..20)) {
+        let survivors: Vec<Truechimer> = list
+            .iter()
+            .map(|&(offset, root_distance)| Truechimer { offset, root_distance, ..Truechimer::default() })
+            .collect();
+        let combined = combine(&survivors).unwrap();
+        let slack = NtpDuration::from_seconds_f64(1e-5); // offsets of 68 years in 53 bits
+        let offsets = || survivors.iter().map(|one| one.offset);
+        prop_assert!(combined.offset >= offsets().min().unwrap() - slack);
+        prop_assert!(combined.offset <= offsets().max().unwrap() + slack);
+        prop_assert!(!combined.jitter.is_negative());
+    }
+
+    #[test]
+    fn a_preferred_source_is_never_cast_off(
+        offsets in prop::collection::vec(-20_000_i64..20_000, 4..12), preferred in any::<prop::sample::Index>(),
+    ) {
+        let preferred = preferred.index(offsets.len());
+        let mut list: Vec<Truechimer> = offsets
+            .iter()
+            .enumerate()
+            .map(|(index, &offset)| Truechimer { index, offset: micros(offset), prefer: index == preferred, ..Truechimer::default() })
+            .collect();
+        let survivors = cluster(&mut list);
+        prop_assert!(list[..survivors].iter().any(|one| one.prefer));
+    }
+
+    #[test]
+    fn poll_stays_in_bounds(updates in prop::collection::vec((-1e-2_f64..1e-2, 0.0_f64..1e-2), 0..300), min in -4_i8..8, span in 0_i8..9) {
+        let (min, max) = (Poll::from_log2(min), Poll::from_log2(min + span));
+        let mut adjust = PollAdjust::new(Poll::MIN);
+        for (offset, jitter) in updates {
+            adjust.update(offset, jitter, min, max);
+            prop_assert!(adjust.poll() >= min && adjust.poll() <= max);
+            prop_assert!(adjust.count().abs() <= constants::POLL_LIMIT);
+        }
+    }
+
+    /// Quiet offsets lengthen the interval and loud ones shorten it, at every interval, also below two seconds.
+    #[test]
+    fn poll_moves_both_ways(start in -4_i8..17) {
+        let (min, max) = (Poll::MIN, Poll::MAX);
+        let mut adjust = PollAdjust::new(Poll::from_log2(start));
+        (0..32).for_each(|_| adjust.update(0.0, 1e-3, min, max));
+        prop_assert!(adjust.poll() > Poll::from_log2(start));
+        let high = adjust.poll();
+        (0..64).for_each(|_| adjust.update(1.0, 1e-3, min, max));
+        prop_assert!(adjust.poll() < high);
+    }
+
+    /// Never across zero, never larger, and half of the excess delay where that fits.
+    #[test]
+    fn huff_n_puff(trace in prop::collection::vec((-500_000_i64..500_000, 1_000_i64..400_000, 1_u64..2_000), 1..100)) {
+        let mut filter = HuffPuff::new();
+        let mut seen: Vec<(u64, i64)> = Vec::new();
+        let mut now = 0;
+        for (offset, delay, gap) in trace {
+            now += gap;
+            filter.handle_delay(micros(delay), seconds(now));
+            seen.push((now, delay));
+            let corrected = filter.correct(micros(offset), micros(delay));
+            prop_assert!(corrected.abs() <= micros(offset).abs());
+            prop_assert!(corrected == NtpDuration::ZERO || corrected.is_negative() == (offset < 0));
+            // Between seven and eight slots of 900 s are remembered.
+            let least = |window: u64| seen.iter().filter(|(at, _)| now - at < window).map(|(_, delay)| *delay).min();
+            let known = filter.least().unwrap();
+            prop_assert!(known <= micros(least(6_300).unwrap()));
+            prop_assert!(known >= micros(least(7_200).unwrap()));
+        }
+    }
+
+    /// The loop against the skeleton, second by second: states, outcomes, frequency, residual, jitter, wander, poll.
+    #[test]
+    fn clock_loop_as_the_rfc_writes_it(
+        trace in prop::collection::vec((1_u64..1_200, -20_000_i64..20_000, 0_u8..12), 1..60),
+        preset in prop::option::of(-400_i32..400),
+        bounds in (3_i8..8, 0_i8..10),
+    ) {
+        let (min, max) = (bounds.0, (bounds.0 + bounds.1).min(17));
+        let precision = Precision::from_log2(-20);
+        let mut ours = ClockLoop::new(options(precision), Poll::from_log2(min));
+        let mut naive = naive::Clock {
+            state: naive::S::Nset, offset: 0.0, last: 0.0, base: 0.0, freq: 0.0, jitter: 2_f64.powi(-20), wander: 0.0,
+            count: 0, poll: i32::from(min), t: 0.0, precision: 2_f64.powi(-20), minpoll: i32::from(min), maxpoll: i32::from(max),
+        };
+        if let Some(ppm) = preset {
+            ours.preset_frequency(Frequency::from_ppm(ppm));
+            naive.freq = f64::from(ppm) * 1e-6;
+            naive.state = naive::S::Fset;
+        }
+        let mut now = 0;
+        for (gap, offset, kind) in trace {
+            now += gap;
+            let part = ours.due(Duration::from_secs(gap));
+            ours.paid(part);
+            (0..gap).for_each(|_| { naive.clock_adjust(); });
+            // Mostly quiet; one in twelve a panic, two in twelve beyond the step threshold.
+            let offset = match kind { 0 => offset * 100_000, 1 | 2 => offset * 50, _ => offset };
+            prop_assume!((offset.abs() - 128_000).abs() > 1 && (offset.abs() - 1_000_000_000).abs() > 1);
+            let outcome = ours.update(micros(offset), seconds(now), (Poll::from_log2(min), Poll::from_log2(max)));
+            let expected = naive.local_clock(now as f64, micros(offset).to_seconds_f64());
+            prop_assert_eq!(format!("{outcome:?}"), format!("{expected:?}"));
+            let state = match naive.state {
+                naive::S::Nset => State::NotSet,
+                naive::S::Fset => State::FrequencySet,
+                naive::S::Spik => State::Spike,
+                naive::S::Freq => State::Frequency,
+                naive::S::Sync => State::Synchronized,
+            };
+            prop_assert_eq!(ours.state(), state);
+            prop_assert_eq!(i32::from(ours.poll().log2()), naive.poll);
+            prop_assert!((ours.frequency().to_ratio() - naive.freq).abs() < 1e-11, "{} {}", ours.frequency().to_ratio(), naive.freq);
+            prop_assert!(near(ours.residual(), naive.offset, 1e-8));
+            prop_assert!(near(ours.jitter(), naive.jitter, 1e-9));
+            prop_assert!((ours.wander().to_ratio() - naive.wander).abs() < 1e-11);
+        }
+    }
+
+    /// Anything in: the frequency stays in its bounds and nothing is ever not a number.
+    #[test]
+    fn clock_loop_of_anything(trace in prop::collection::vec((any::<u64>(), any_duration(), -4_i8..18, -4_i8..18), 0..60)) {
+        let mut ours = ClockLoop::new(
+            LoopOptions { panic_threshold: NtpDuration::MAX, ..options(Precision::from_log2(-30)) }, Poll::MIN,
+        );
+        for (at, offset, min, max) in trace {
+            let outcome = ours.update(offset, Instant::from_nanos(at), (Poll::from_log2(min), Poll::from_log2(max)));
+            if outcome == Outcome::Step {
+                prop_assert!(offset.abs() > constants::STEP_THRESHOLD);
+            }
+            let due = ours.due(Duration::from_nanos(at));
+            prop_assert!(due.abs() <= ours.residual().abs());
+            ours.paid(due);
+            prop_assert!(ours.frequency().abs() <= Frequency::from_ppm(500));
+        }
+    }
+}
+
+fn options(precision: Precision) -> LoopOptions {
+    LoopOptions {
+        step_threshold: constants::STEP_THRESHOLD,
+        stepout: constants::STEPOUT,
+        panic_threshold: constants::PANIC_THRESHOLD,
+        maximum_frequency: constants::MAXIMUM_FREQUENCY,
+        precision,
+    }
+}
+
+/// A published defect of a peer: after a first step of 1 s the next offset of 1 ms, 64 s later, was read as −15 600 ppm,
+/// because the offset before the step was subtracted. Here it is +15.6 ppm.
+#[test]
+fn the_frequency_measured_after_a_step_does_not_count_the_step() {
+    let stepout = Duration::from_secs(60);
+    let options = LoopOptions { stepout, ..options(Precision::default()) };
+    let mut clock = ClockLoop::new(options, Poll::DEFAULT_MIN);
+    let bounds = (Poll::DEFAULT_MIN, Poll::DEFAULT_MAX);
+    assert_eq!(clock.update(NtpDuration::SECOND, seconds(100), bounds), Outcome::Step);
+    assert_eq!(clock.update(micros(1_000), seconds(164), bounds), Outcome::Slew);
+    assert!((clock.frequency().to_ppm_f64() - 15.625).abs() < 1e-3);
+}
+
+/// A published defect of a peer: the PLL used the poll exponent for the interval and forgot the time passed.
+#[test]
+fn the_pll_gain_is_that_of_the_interval() {
+    let mut clock = ClockLoop::new(options(Precision::default()), Poll::DEFAULT_MIN);
+    clock.preset_frequency(Frequency::ZERO);
+    let bounds = (Poll::DEFAULT_MIN, Poll::DEFAULT_MIN);
+    assert_eq!(clock.update(micros(1_000), seconds(0), bounds), Outcome::Slew);
+    assert_eq!(clock.update(micros(1_000), seconds(64), bounds), Outcome::Slew);
+    let expected = 1e-3 * 64.0 / (4.0 * 16.0 * 64.0_f64).powi(2);
+    assert!((clock.frequency().to_ratio() - expected).abs() < 1e-15);
+}
