@@ -135,7 +135,8 @@ fn without_leave_to_step_the_offset_is_slewed() {
         before = offset;
     });
     assert_eq!(world.steps, 0);
-    assert!(before.abs() < 1e-3, "{before}");
+    // The PLL works the frequency error off with a time constant of hours.
+    assert!(before.abs() < 3e-3, "{before}");
     let slews = world.decisions.iter().filter_map(|decision| match decision.command {
         ClockCommand::Slew { offset, duration, .. } => Some((offset, duration)),
         _ => None,
