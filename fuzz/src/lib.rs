@@ -1,1 +1,47 @@
-//! Filled by its own commit.
+//! Fuzz harnesses as functions. Each takes octets and panics where something is wrong; each has an oracle: a slow and
+//! plain second implementation, a round trip through the **emitted** octets, or a property that must hold.
+//!
+//! The targets of cargo-fuzz call them, and `cargo test -p ntp-fuzz` replays the committed seeds and every captured packet
+//! through them on a stable compiler. See README.md for the commands.
+
+#![allow(clippy::missing_panics_doc)] // panicking is how a harness reports
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // likewise
+
+mod control;
+mod decode;
+#[cfg(feature = "peers")]
+pub mod differential;
+mod exchange;
+mod keys;
+mod message;
+mod reference;
+mod round_trip;
+mod trailer;
+
+pub use control::control;
+pub use decode::decode;
+#[cfg(feature = "peers")]
+pub use differential::differential;
+pub use exchange::exchange;
+pub use keys::keys;
+pub use message::message;
+pub use round_trip::round_trip;
+pub use trailer::trailer;
+
+/// A harness: any octets in, a panic where something is wrong.
+pub type Harness = fn(&[u8]);
+
+/// Every harness by the name of its target and its folder of seeds.
+pub const HARNESSES: &[(&str, Harness)] = &[
+    ("decode", decode),
+    ("round_trip", round_trip),
+    ("trailer", trailer),
+    ("exchange", exchange),
+    ("control", control),
+    ("keys", keys),
+    ("message", message),
+    #[cfg(feature = "peers")]
+    ("differential", |data| {
+        let _ = differential(data);
+    }),
+];
