@@ -1,6 +1,6 @@
 //! Each known disagreement with another parser, shown by the shortest octets that do.
 #![cfg(feature = "peers")]
-#![allow(clippy::unwrap_used)] // how a test fails
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // how a test fails
 
 use ntp_fuzz::differential::{differential, Disagreement};
 
