@@ -111,7 +111,7 @@ impl<'b> PacketWriter<'b> {
     /// [`EmitError::Buffer`], [`EmitError::LongerThanRequest`].
     #[inline(always)]
     pub fn finish(mut self) -> Result<usize, EmitError> {
-        self.lengthen_last()?;
+        self.lengthen_last(LAST_FIELD_MIN)?;
         Ok(self.length)
     }
 
@@ -145,7 +145,7 @@ impl<'b> PacketWriter<'b> {
     /// [`EmitError::Buffer`], [`EmitError::LongerThanRequest`].
     pub fn crypto_nak(mut self) -> Result<usize, EmitError> {
         // Behind a shorter field its four octets would be read as part of a MAC.
-        self.lengthen_last()?;
+        self.lengthen_last(LAST_FIELD_MIN - KEY_ID)?;
         self.take(Field::Mac, KEY_ID)?.fill(0);
         Ok(self.length)
     }
@@ -164,17 +164,17 @@ impl<'b> PacketWriter<'b> {
     }
 
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // 28
-    fn lengthen_last(&mut self) -> Result<(), EmitError> {
-        if self.last == 0 || self.last >= LAST_FIELD_MIN {
+    #[allow(clippy::cast_possible_truncation)] // 24 or 28
+    fn lengthen_last(&mut self, least: usize) -> Result<(), EmitError> {
+        if self.last == 0 || self.last >= least {
             return Ok(());
         }
         let start = self.length.saturating_sub(self.last);
-        self.take(Field::Extension, LAST_FIELD_MIN - self.last)?.fill(0);
+        self.take(Field::Extension, least - self.last)?.fill(0);
         if let Some([_, _, high, low]) = self.buffer.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
-            [*high, *low] = (LAST_FIELD_MIN as u16).to_be_bytes();
+            [*high, *low] = (least as u16).to_be_bytes();
         }
-        self.last = LAST_FIELD_MIN;
+        self.last = least;
         Ok(())
     }
 }
