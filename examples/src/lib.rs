@@ -1,1 +1,15 @@
-//! Filled by its own commit.
+//! What the binaries share: addresses, sockets, the loop around the client, and how things are shown.
+
+pub mod address;
+pub mod agent;
+pub mod clock;
+pub mod demo;
+pub mod json;
+pub mod plot;
+pub mod ports;
+pub mod roster;
+pub mod stop;
+pub mod summary;
+pub mod table;
+pub mod text;
+pub mod view;

@@ -44,7 +44,7 @@ pub enum Event {
         /// How it said so.
         code: KissCode,
     },
-    /// Selection changed its mind about a source.
+    /// Selection changed its mind about a source, noticed at the source's own reply.
     Judged {
         /// Which source.
         source: SourceId,

@@ -454,7 +454,7 @@ impl<E: Engine> System<E> {
         if !was_reachable {
             self.note(Event::Reachable { source: id, address });
         }
-        if before != verdict {
+        if before != verdict && before != Verdict::Vacant {
             self.note(Event::Judged { source: id, address, before, now: verdict });
         }
         self.watch_status(now);

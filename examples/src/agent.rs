@@ -1,0 +1,259 @@
+//! The loop around the client: one thread, one poll(2), a clock, and a view.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ntp_client::{Snapshot, System};
+use ntp_clock::{ClockError, ReadClock, Reading, SteerClock};
+use ntp_discipline::Engine;
+use ntp_net::{Poller, Wake};
+use ntp_types::{ClockCommand, Instant, NtpDuration, NtpTimestamp};
+
+use crate::clock::AgentClock;
+use crate::demo::Servers;
+use crate::ports::{Heard, Ports};
+use crate::roster::Roster;
+use crate::stop::Stop;
+use crate::text;
+use crate::view::View;
+
+/// A wait is never longer, so that a signal that came just before it is heard.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// A client with its sockets and its clock.
+pub struct Agent<E: Engine> {
+    system: System<E>,
+    clock: AgentClock,
+    ports: Ports,
+    poller: Poller,
+    roster: Roster,
+    /// Servers that answer in the same thread; none outside the demonstration.
+    servers: Servers,
+    started: Instant,
+    trace: Vec<TracePoint>,
+    /// What the clock was stepped by in all.
+    stepped: NtpDuration,
+    complained: Option<SocketAddr>,
+}
+
+/// Where the clock stood at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TracePoint {
+    /// Since the start.
+    pub time: Duration,
+    /// What was known to be still to be corrected; where truth is known, the truth.
+    pub offset: NtpDuration,
+    /// The error bound the client claimed.
+    pub bound: NtpDuration,
+}
+
+/// Why a run ended early.
+#[derive(Debug)]
+pub enum Failure {
+    /// The clock.
+    Clock(ClockError),
+    /// Waiting, standard output, or the random source.
+    Io(io::Error),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Clock(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<ClockError> for Failure {
+    fn from(error: ClockError) -> Self {
+        Self::Clock(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl<E: Engine> Agent<E> {
+    /// Over a client whose sources come from `roster`, or are there already.
+    #[must_use]
+    pub fn new(system: System<E>, clock: AgentClock, roster: Roster, servers: Servers, started: Instant) -> Self {
+        Self {
+            system,
+            clock,
+            ports: Ports::default(),
+            poller: Poller::new(),
+            roster,
+            servers,
+            started,
+            trace: Vec::new(),
+            stepped: NtpDuration::ZERO,
+            complained: None,
+        }
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn system(&self) -> &System<E> {
+        &self.system
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &AgentClock {
+        &self.clock
+    }
+
+    /// Where the clock stood, sample by sample.
+    #[must_use]
+    pub fn trace(&self) -> &[TracePoint] {
+        &self.trace
+    }
+
+    /// What the clock was stepped by in all.
+    #[must_use]
+    pub fn stepped(&self) -> NtpDuration {
+        self.stepped
+    }
+
+    /// Everything as it stands.
+    ///
+    /// # Errors
+    /// The clock's.
+    pub fn snapshot(&self) -> Result<Snapshot, Failure> {
+        Ok(self.system.snapshot(self.clock.read()?.at))
+    }
+
+    /// How far the clock is from true, where that is known: in the demonstration, whose servers have the machine's time.
+    #[must_use]
+    pub fn true_offset(&self) -> Option<NtpDuration> {
+        if self.servers.is_empty() {
+            None
+        } else {
+            self.clock.ahead().map(|ahead| -ahead)
+        }
+    }
+
+    /// Runs until `end` or until `stop` is asked for.
+    ///
+    /// # Errors
+    /// [`Failure`] of the clock, of waiting or of the view.
+    pub fn run(&mut self, end: Option<Instant>, stop: &Stop, view: &mut View) -> Result<(), Failure> {
+        let mut shown: Option<Instant> = None;
+        loop {
+            let now = self.clock.read()?.at;
+            if let Some(applied) = self.clock.handle_timeout(now)? {
+                self.system.handle_applied(&applied);
+            }
+            for complaint in self.roster.handle_timeout(&mut self.system, now) {
+                view.say(now.since(self.started), &complaint)?;
+            }
+            self.system.handle_timeout(now);
+            self.obey(view)?;
+            self.ask(view)?;
+            while let Some(event) = self.system.poll_event() {
+                view.event(now.since(self.started), &event)?;
+                self.roster.handle_event(&event, now);
+            }
+            let refresh = view.style().refresh();
+            let is_due = shown.is_none_or(|shown| refresh.is_some_and(|every| now.since(shown) >= every));
+            if is_due {
+                self.show(now, view, false)?;
+                shown = Some(now);
+            }
+            if stop.is_asked() || end.is_some_and(|end| end <= now) {
+                return Ok(());
+            }
+            let redraw = shown.and_then(|shown| Some(shown + refresh?));
+            let wake = [self.system.next_timeout(), self.clock.next_timeout(), self.roster.next_timeout(), redraw, end];
+            let wait = wake.into_iter().flatten().min().map_or(LONGEST_WAIT, |at| at.since(now).min(LONGEST_WAIT));
+            self.poller.clear();
+            self.ports.register(&mut self.poller);
+            self.servers.register(&mut self.poller);
+            if let Wake::Ready(_) = self.poller.wait(Some(wait))? {
+                self.servers.serve(&self.poller, now);
+                self.hear(view)?;
+            }
+        }
+    }
+
+    /// Does to the clock what the discipline wants, and tells it what came of it.
+    fn obey(&mut self, view: &mut View) -> Result<(), Failure> {
+        while let Some(command) = self.system.poll_command() {
+            let applied = self.clock.apply(&command)?;
+            if let ClockCommand::Step { .. } = command {
+                self.stepped += applied.stepped;
+                let line = format!("clock stepped by {}", text::signed(applied.stepped));
+                view.say(applied.at.since(self.started), &line)?;
+            }
+            self.system.handle_applied(&applied);
+        }
+        Ok(())
+    }
+
+    /// Sends what is due.
+    fn ask(&mut self, view: &mut View) -> Result<(), Failure> {
+        let system = &self.system;
+        self.ports.retain(|source| system.association(source).is_some());
+        loop {
+            let nonce = getrandom::u64().map_err(io::Error::from)?;
+            let Reading { time, at } = self.clock.read()?;
+            let Some(transmit) = self.system.poll_transmit(at, time, nonce) else { return Ok(()) };
+            let to = transmit.request.to;
+            match self.ports.send(&transmit) {
+                Ok(()) => {}
+                Err(error) if self.complained != Some(to) => {
+                    self.complained = Some(to);
+                    view.say(at.since(self.started), &format!("{to} cannot be asked: {error}"))?;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, view: &mut View) -> Result<(), Failure> {
+        let Self { system, clock, ports, poller, .. } = self;
+        let now = clock.read()?;
+        let mut is_news = false;
+        ports.receive(poller, |heard| match heard {
+            Heard::Left(source, sequence, stamp) => {
+                system.handle_transmit_stamp(source, sequence, clock.time_of(stamp));
+            }
+            Heard::Datagram(datagram, octets) => {
+                let received = clock.time_of(datagram.stamp.time);
+                is_news |= system.handle_datagram(octets, datagram.source, received, instant_of(received, now)).is_ok();
+            }
+            Heard::Unreachable(destination) => {
+                system.handle_unreachable(destination);
+            }
+        });
+        if is_news {
+            self.obey(view)?;
+            self.show(now.at, view, true)?;
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, now: Instant, view: &mut View, is_news: bool) -> Result<(), Failure> {
+        let snapshot = self.system.snapshot(now);
+        let true_offset = self.true_offset();
+        let time = now.since(self.started);
+        if is_news {
+            let offset = true_offset.unwrap_or(snapshot.system.offset);
+            self.trace.push(TracePoint { time, offset, bound: snapshot.system.bound });
+        }
+        Ok(view.show(time, &snapshot, true_offset, is_news)?)
+    }
+}
+
+/// The raw instant of a time shortly before a reading of both clocks.
+fn instant_of(time: NtpTimestamp, reading: Reading) -> Instant {
+    let ago = reading.time.since(time).to_std().unwrap_or_default();
+    reading.at.saturating_sub(ago.min(LONGEST_WAIT))
+}

@@ -1,0 +1,245 @@
+//! Synchronises a clock. Without arguments: a demonstration on loopback that needs neither a network nor privilege.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use ntp_client::{SourceConfig, System, SystemConfig};
+use ntp_clock::{ReadClock, SoftwareClock, SteerClock, SystemClock};
+use ntp_discipline::{rfc5905, Engine, Policy, StepLimit};
+use ntp_examples::address::Host;
+use ntp_examples::agent::{Agent, Failure};
+use ntp_examples::clock::AgentClock;
+use ntp_examples::demo::{self, Servers};
+use ntp_examples::plot;
+use ntp_examples::roster::{Roster, Wanted};
+use ntp_examples::stop::Stop;
+use ntp_examples::summary;
+use ntp_examples::view::{Style, View};
+use ntp_types::{ClockCommand, NtpDuration, Poll, Precision};
+use rackspace_ntp::Region;
+
+/// Synchronise a clock with NTP servers.
+///
+/// Without arguments: a demonstration. Four servers of this program's own on loopback, one of them wrong, and a clock
+/// that exists only as numbers, 0.35 s behind and 50 ppm fast. It needs no network and no privilege, takes 20 s and
+/// writes a plot to ntp-agent.svg.
+///
+/// With servers: follow them. The machine's clock is only changed with --clock system --adjust; otherwise a software
+/// clock over it is disciplined, which shows what would be done.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ntp-agent",
+    version,
+    max_term_width = 80,
+    after_help = "\
+Examples:
+  ntp-agent                                        the demonstration
+  ntp-agent --server 192.0.2.1 --iburst            watch one server
+  ntp-agent --region DFW --duration 60 --json      a minute, for a program
+  ntp-agent --config /etc/ntp.conf --clock system --adjust   the real thing
+
+Exit status: 0 if the clock is synchronised at the end (in the demonstration: and
+truly within its bounds), 1 if not, 2 for wrong arguments."
+)]
+struct Arguments {
+    /// A server; may be given more than once
+    #[arg(long, value_name = "HOST[:PORT]")]
+    server: Vec<Host>,
+    /// A name that stands for many servers, of which four are used
+    #[arg(long, value_name = "NAME[:PORT]")]
+    pool: Vec<Host>,
+    /// Rackspace's own servers of a region: DFW, ORD, IAD, LON, HKG or SYD
+    #[arg(long, value_name = "REGION")]
+    region: Vec<Region>,
+    /// The servers of an ntp.conf or chrony.conf
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The clock to discipline: one in numbers only, or the machine's (with --adjust)
+    #[arg(long, value_enum, default_value = "software")]
+    clock: Clock,
+    /// Really adjust the machine's clock
+    #[arg(long)]
+    adjust: bool,
+    /// Shortest poll interval, as its log2 in seconds
+    #[arg(long, value_name = "LOG2", default_value_t = 6, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i8).range(-4..=17))]
+    minpoll: i8,
+    /// Longest poll interval, as its log2 in seconds
+    #[arg(long, value_name = "LOG2", default_value_t = 10, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i8).range(-4..=17))]
+    maxpoll: i8,
+    /// Begin with a quick volley
+    #[arg(long)]
+    iburst: bool,
+    /// Step offsets above THRESHOLD seconds in the first LIMIT corrections; a negative LIMIT steps always
+    #[arg(long, num_args = 2, value_names = ["THRESHOLD", "LIMIT"], allow_negative_numbers = true)]
+    makestep: Option<Vec<f64>>,
+    /// End after so many seconds; the demonstration takes 20
+    #[arg(long, value_name = "SECONDS", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Write a plot of offset over time at the end
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Clock {
+    /// In numbers only; the machine's clock is read and left alone
+    Software,
+    /// The machine's
+    System,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match check(&arguments).and_then(|policy| run(&arguments, policy).map_err(|error| error.to_string())) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("ntp-agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the arguments ask of the clock, if they fit together.
+fn check(arguments: &Arguments) -> Result<Policy, String> {
+    if arguments.minpoll > arguments.maxpoll {
+        return Err(format!("--minpoll {} is above --maxpoll {}", arguments.minpoll, arguments.maxpoll));
+    }
+    match (arguments.clock, arguments.adjust) {
+        (Clock::System, false) => return Err("--clock system changes the machine's clock: say --adjust too".into()),
+        (Clock::Software, true) => return Err("--adjust is for --clock system".into()),
+        (Clock::System, true) if !has_sources(arguments) => return Err("--adjust needs servers to follow".into()),
+        _ => {}
+    }
+    let mut policy = Policy::default();
+    if let Some([threshold, limit]) = arguments.makestep.as_deref() {
+        policy.step_threshold = NtpDuration::from_seconds_f64(*threshold);
+        policy.step_limit = step_limit(*limit);
+    }
+    policy.validated().map_err(|error| error.to_string())
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates
+fn step_limit(limit: f64) -> StepLimit {
+    match limit {
+        limit if limit < 0.0 => StepLimit::Always,
+        0.0 => StepLimit::Never,
+        limit => StepLimit::First(limit as u32),
+    }
+}
+
+fn has_sources(arguments: &Arguments) -> bool {
+    let Arguments { server, pool, region, config, .. } = arguments;
+    !server.is_empty() || !pool.is_empty() || !region.is_empty() || config.is_some()
+}
+
+fn run(arguments: &Arguments, policy: Policy) -> Result<bool, Failure> {
+    let stop = Stop::on_signals()?;
+    let engine = rfc5905::Engine::new(policy, rfc5905::Options::default()).map_err(std::io::Error::other)?;
+    let seed = getrandom::u64().map_err(std::io::Error::from)?;
+    let system = System::new(engine, SystemConfig { seed, precision: Precision::default() });
+    let style = Style::choose(arguments.json);
+    if has_sources(arguments) {
+        follow(arguments, system, &stop, style)
+    } else {
+        demonstrate(arguments, system, &stop, style)
+    }
+}
+
+fn demonstrate<E: Engine>(
+    arguments: &Arguments,
+    mut system: System<E>,
+    stop: &Stop,
+    style: Style,
+) -> Result<bool, Failure> {
+    let mut clock = SoftwareClock::realtime().with_offset(demo::OFFSET).with_frequency_error(demo::FREQUENCY_ERROR);
+    let _ = clock.apply(&ClockCommand::Hold)?; // from here on it runs fast
+    let now = clock.read()?.at;
+    let servers = Servers::on_loopback(&demo::SERVER_ERRORS)?;
+    for address in servers.addresses()? {
+        system.add_source(address, demo::source_config(), now).map_err(std::io::Error::other)?;
+    }
+    let mut view = View::new(style, "ntp-agent: four servers on loopback, one of them wrong");
+    view.begin()?;
+    let mut agent = Agent::new(system, AgentClock::Software(clock), Roster::default(), servers, now);
+    agent.run(Some(now + arguments.duration.unwrap_or(demo::DURATION)), stop, &mut view)?;
+    view.end();
+    let report = summary::demonstration(&agent)?;
+    view.finish(&report)?;
+    draw(arguments.plot.clone().or_else(|| Some(demo::PLOT.into())), &agent, &mut view)?;
+    Ok(report.is_good)
+}
+
+fn follow<E: Engine>(arguments: &Arguments, system: System<E>, stop: &Stop, style: Style) -> Result<bool, Failure> {
+    let (wanted, complaints) = wanted(arguments)?;
+    let clock = match arguments.clock {
+        Clock::Software => AgentClock::Software(SoftwareClock::realtime()),
+        Clock::System => AgentClock::System(SystemClock::new()),
+    };
+    let now = clock.read()?.at;
+    let title = match arguments.clock {
+        Clock::Software => "ntp-agent: a software clock; the machine's is left alone",
+        Clock::System => "ntp-agent: the machine's clock",
+    };
+    let mut view = View::new(style, title);
+    view.begin()?;
+    for complaint in complaints {
+        view.say(Duration::ZERO, &complaint)?;
+    }
+    let mut agent = Agent::new(system, clock, Roster::new(wanted), Servers::default(), now);
+    agent.run(arguments.duration.map(|duration| now + duration), stop, &mut view)?;
+    view.end();
+    let report = summary::following(&agent)?;
+    view.finish(&report)?;
+    draw(arguments.plot.clone(), &agent, &mut view)?;
+    Ok(report.is_good)
+}
+
+fn wanted(arguments: &Arguments) -> Result<(Vec<Wanted>, Vec<String>), Failure> {
+    let config = SourceConfig {
+        min_poll: Poll::from_log2(arguments.minpoll),
+        max_poll: Poll::from_log2(arguments.maxpoll),
+        iburst: arguments.iburst,
+        ..SourceConfig::default()
+    };
+    let servers = arguments.server.iter().map(|host| Wanted::server(host.clone(), config));
+    let pools = arguments.pool.iter().map(|host| Wanted::pool(host.clone(), config));
+    let regions = arguments.region.iter().flat_map(|region| Wanted::region(*region, config));
+    let mut wanted: Vec<_> = servers.chain(pools).chain(regions).collect();
+    let mut complaints = Vec::new();
+    if let Some(path) = &arguments.config {
+        let (more, why_not) = Wanted::read(path, config).map_err(std::io::Error::other)?;
+        wanted.extend(more);
+        complaints = why_not;
+    }
+    if wanted.is_empty() {
+        let why = complaints.iter().map(|complaint| format!("\n  {complaint}")).collect::<String>();
+        return Err(std::io::Error::other(format!("no server to follow{why}")).into());
+    }
+    Ok((wanted, complaints))
+}
+
+/// The plot, if one is wanted. That it cannot be written does not make the run a failure.
+fn draw<E: Engine>(path: Option<PathBuf>, agent: &Agent<E>, view: &mut View) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    let line = match plot::write(&path, "Offset of the clock", agent.trace()) {
+        Ok(()) => format!("plot      {}", path.display()),
+        Err(error) => format!("plot      {} was not written: {error}", path.display()),
+    };
+    Ok(view.print(&line)?)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "a number of seconds above zero is needed".into())
+}

@@ -1,0 +1,125 @@
+//! Four servers of our own on loopback, one of them wrong: something to synchronise to without a network or privilege.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ntp_client::{Snapshot, SourceConfig};
+use ntp_discipline::Verdict;
+use ntp_net::{Options, Poller, Socket, Stamp};
+use ntp_server::{Outcome, Server, ServerClock};
+use ntp_types::{Frequency, Instant, NtpDuration, Poll, Precision, Stratum};
+
+/// Longer than any request.
+const DATAGRAM: usize = 1_024;
+
+/// How far the clock is ahead of true time at the start: 0.35 s behind.
+pub const OFFSET: NtpDuration = NtpDuration::from_nanos(-350_000_000);
+/// How fast it runs.
+pub const FREQUENCY_ERROR: Frequency = Frequency::from_ppm(50);
+/// The servers' clocks minus true time: the third is wrong.
+pub const SERVER_ERRORS: [NtpDuration; 4] =
+    [NtpDuration::ZERO, NtpDuration::ZERO, NtpDuration::from_nanos(80_000_000), NtpDuration::ZERO];
+/// How long it takes.
+pub const DURATION: Duration = Duration::from_secs(20);
+/// What the clock may be off by at the end.
+pub const GOOD_ENOUGH: NtpDuration = NtpDuration::from_nanos(1_000_000);
+/// Where its plot goes.
+pub const PLOT: &str = "ntp-agent.svg";
+
+/// How the servers are asked: often, for there is little time, and they are our own.
+#[must_use]
+pub fn source_config() -> SourceConfig {
+    SourceConfig {
+        min_poll: Poll::from_log2(-1),
+        max_poll: Poll::from_log2(0),
+        iburst: true,
+        burst_interval: Duration::from_millis(250),
+        ..SourceConfig::default()
+    }
+}
+
+/// Whether the wrong servers, and no others, were found out.
+#[must_use]
+pub fn is_found_out(snapshot: &Snapshot) -> bool {
+    snapshot.sources.len() == SERVER_ERRORS.len()
+        && snapshot
+            .sources
+            .iter()
+            .zip(SERVER_ERRORS)
+            .all(|(source, error)| (source.estimate.verdict == Verdict::Falseticker) == (error != NtpDuration::ZERO))
+}
+
+/// Servers that share the agent's thread and poll(2).
+#[derive(Debug, Default)]
+pub struct Servers {
+    servers: Vec<DemoServer>,
+}
+
+#[derive(Debug)]
+struct DemoServer {
+    socket: Socket,
+    place: usize,
+    server: Server,
+    /// Its clock minus the machine's.
+    error: NtpDuration,
+}
+
+impl Servers {
+    /// A server on loopback for each of these clock errors, each on a port of the kernel's choice.
+    ///
+    /// # Errors
+    /// No socket on 127.0.0.1.
+    pub fn on_loopback(errors: &[NtpDuration]) -> io::Result<Self> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let servers = errors.iter().map(|error| {
+            let socket = Socket::bind(any, &Options::new()).map_err(io::Error::other)?;
+            let clock = ServerClock::local(Stratum::PRIMARY, Precision::default());
+            Ok(DemoServer { socket, place: usize::MAX, server: Server::new(clock), error: *error })
+        });
+        Ok(Self { servers: servers.collect::<io::Result<_>>()? })
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.servers.is_empty()
+    }
+
+    /// Where they are.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.servers.iter().map(|server| server.socket.local_addr()).collect()
+    }
+
+    /// Waits for all of them.
+    pub fn register(&mut self, poller: &mut Poller) {
+        for server in &mut self.servers {
+            server.place = poller.add(&server.socket);
+        }
+    }
+
+    /// Answers what the last wait found.
+    pub fn serve(&mut self, poller: &Poller, now: Instant) {
+        let mut buffer = [0; DATAGRAM];
+        for DemoServer { socket, place, server, error } in &mut self.servers {
+            if !poller.is_readable(*place) {
+                continue;
+            }
+            while let Ok(datagram) = socket.receive(&mut buffer) {
+                let received = datagram.stamp.time + *error;
+                let request = buffer.get(..datagram.len).unwrap_or_default();
+                let mut answer = [0; DATAGRAM];
+                let transmit = Stamp::user_now().time + *error;
+                let outcome = server.respond(request, datagram.source, received, transmit, now, &mut answer);
+                if let (Outcome::Response { length }, false) = (outcome, datagram.truncated) {
+                    let answer = answer.get(..length).unwrap_or_default();
+                    // One that cannot be sent is one the client asks for again.
+                    let _ = socket.send_to(answer, datagram.source, datagram.local);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Offset over time as an SVG: how far the clock was off, on a logarithmic scale, and the last part with its sign.
+
+use std::error::Error;
+use std::path::Path;
+
+use plotters::prelude::*;
+
+use crate::agent::TracePoint;
+
+const SIZE: (u32, u32) = (960, 640);
+const OFFSET: RGBColor = RGBColor(31, 96, 196);
+const BOUND: RGBColor = RGBColor(230, 159, 0);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+/// Below this nothing is shown on the logarithmic scale.
+const FLOOR: f64 = 1e-8;
+
+/// Writes the plot.
+///
+/// # Errors
+/// The file cannot be written, or there is nothing to plot.
+pub fn write(path: &Path, title: &str, trace: &[TracePoint]) -> Result<(), Box<dyn Error>> {
+    let (Some(first), Some(last)) = (trace.first(), trace.last()) else {
+        return Err("no measurement, nothing to plot".into());
+    };
+    let span = first.time.as_secs_f64()..last.time.as_secs_f64().max(first.time.as_secs_f64() + 1.0);
+    let svg = {
+        let mut text = String::new();
+        {
+            let root = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+            root.fill(&WHITE)?;
+            let root = root.titled(title, ("sans-serif", 22))?;
+            let (upper, lower) = root.split_vertically(320);
+            magnitude(&upper, trace, span.clone())?;
+            zoom(&lower, trace, span)?;
+            root.present()?;
+        }
+        text
+    };
+    Ok(std::fs::write(path, svg)?)
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+/// |offset| and bound, logarithmic.
+fn magnitude(area: &Area<'_>, trace: &[TracePoint], span: std::ops::Range<f64>) -> Result<(), Box<dyn Error>> {
+    let of = |value: ntp_types::NtpDuration| value.abs().to_seconds_f64().max(FLOOR);
+    let values = trace.iter().flat_map(|point| [of(point.offset), of(point.bound)]);
+    let (low, high) = values.fold((1.0_f64, FLOOR), |(low, high), value| (low.min(value), high.max(value)));
+    let mut chart = ChartBuilder::on(area)
+        .margin(10)
+        .margin_right(24)
+        .x_label_area_size(28)
+        .y_label_area_size(78)
+        .build_cartesian_2d(span, (low / 2.0..high * 2.0).log_scale())?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .y_desc("|offset|")
+        .y_label_formatter(&|value| seconds(*value))
+        .x_label_formatter(&|value| format!("{value} s"))
+        .draw()?;
+    let bound = trace.iter().map(|point| (point.time.as_secs_f64(), of(point.bound)));
+    chart
+        .draw_series(LineSeries::new(bound, BOUND.stroke_width(2)))?
+        .label("error bound")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], BOUND.stroke_width(2)));
+    let offset = trace.iter().map(|point| (point.time.as_secs_f64(), of(point.offset)));
+    chart
+        .draw_series(LineSeries::new(offset, OFFSET.stroke_width(2)))?
+        .label("clock's offset")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], OFFSET.stroke_width(2)));
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .background_style(WHITE)
+        .border_style(GRID)
+        .draw()?;
+    Ok(())
+}
+
+/// The offset with its sign and the band of the bound, over the second half.
+fn zoom(area: &Area<'_>, trace: &[TracePoint], span: std::ops::Range<f64>) -> Result<(), Box<dyn Error>> {
+    let middle = (span.start + span.end) / 2.0;
+    let late: Vec<_> = trace.iter().filter(|point| point.time.as_secs_f64() >= middle).collect();
+    let offset = |point: &&TracePoint| (point.time.as_secs_f64(), point.offset.to_seconds_f64());
+    let largest = late.iter().map(|point| point.offset.abs().to_seconds_f64()).fold(1e-7, f64::max);
+    let bound = late.iter().map(|point| point.bound.to_seconds_f64()).fold(f64::MAX, f64::min);
+    // The band belongs into the picture, but not if the offset became a flat line beside it.
+    let height = (largest * 1.3).max(bound.min(largest * 4.0) * 1.2);
+    let mut chart = ChartBuilder::on(area)
+        .margin(10)
+        .margin_right(24)
+        .x_label_area_size(28)
+        .y_label_area_size(78)
+        .build_cartesian_2d(middle..span.end, -height..height)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .y_desc("offset")
+        .y_label_formatter(&|value| seconds(*value))
+        .x_label_formatter(&|value| format!("{value} s"))
+        .draw()?;
+    let clipped = |point: &&TracePoint| point.bound.to_seconds_f64().min(height);
+    let band = late.iter().map(|point| (point.time.as_secs_f64(), clipped(point)));
+    let below = late.iter().rev().map(|point| (point.time.as_secs_f64(), -clipped(point)));
+    chart.draw_series([Polygon::new(band.chain(below).collect::<Vec<_>>(), BOUND.mix(0.15).filled())])?;
+    chart.draw_series(LineSeries::new(late.iter().map(offset), OFFSET.stroke_width(2)))?;
+    Ok(())
+}
+
+/// A label in the unit that suits it.
+fn seconds(value: f64) -> String {
+    let magnitude = value.abs();
+    let (scaled, unit) = match magnitude {
+        _ if magnitude < 1e-12 => return "0".into(),
+        _ if magnitude < 0.999e-6 => (value * 1e9, "ns"),
+        _ if magnitude < 0.999e-3 => (value * 1e6, "µs"),
+        _ if magnitude < 0.999 => (value * 1e3, "ms"),
+        _ => (value, "s"),
+    };
+    let digits = if scaled.abs() < 9.95 && scaled.fract().abs() > 0.05 { 1 } else { 0 };
+    format!("{scaled:.digits$} {unit}")
+}

@@ -1,0 +1,183 @@
+//! The servers an operator named: from names to sources, again for those that did not resolve.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use ntp_client::{Event, PoolConfig, PoolId, SourceConfig, System};
+use ntp_conf::{ConfigError, Configuration, Family, Keyword, Kind};
+use ntp_discipline::Engine;
+use ntp_proto::Version;
+use ntp_types::{Instant, Poll};
+use rackspace_ntp::Region;
+
+use crate::address::Host;
+
+/// After a name did not resolve it is tried again after this, then after twice that, up to [`LONGEST_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_secs(15);
+const LONGEST_RETRY: Duration = Duration::from_secs(960);
+
+/// What to ask, and how.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Where.
+    pub host: Host,
+    /// How.
+    pub config: SourceConfig,
+    /// Whether the name stands for many servers.
+    pub is_pool: bool,
+    /// Only addresses of this family.
+    pub family: Option<Family>,
+}
+
+impl Wanted {
+    /// One server.
+    #[must_use]
+    pub fn server(host: Host, config: SourceConfig) -> Self {
+        Self { host, config, is_pool: false, family: None }
+    }
+
+    /// A pool.
+    #[must_use]
+    pub fn pool(host: Host, config: SourceConfig) -> Self {
+        Self { is_pool: true, ..Self::server(host, config) }
+    }
+
+    /// The hosts of a region.
+    pub fn region(region: Region, config: SourceConfig) -> impl Iterator<Item = Self> {
+        region.hosts().into_iter().map(move |host| Self::server(Host::new(host), config))
+    }
+
+    /// The servers of an `ntp.conf` or `chrony.conf`, with their options, and what of it cannot be done.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(path: &Path, config: SourceConfig) -> Result<(Vec<Self>, Vec<String>), ConfigError> {
+        let configuration = Configuration::read(path)?;
+        let mut complaints: Vec<_> = configuration.not_included().iter().map(ToString::to_string).collect();
+        let mut wanted = Vec::new();
+        for line in configuration.associations() {
+            match of_line(line, config) {
+                Ok(source) => wanted.push(source),
+                Err(why) => complaints.push(format!("{line}: {why}")),
+            }
+        }
+        Ok((wanted, complaints))
+    }
+}
+
+fn of_line(line: &ntp_conf::Association, config: SourceConfig) -> Result<Wanted, String> {
+    if let Some(problem) = line.problem().filter(|_| !line.is_accepted()) {
+        return Err(problem.to_string());
+    }
+    if !matches!(line.kind(), Kind::Server | Kind::Pool) {
+        return Err(format!("{} associations are not supported, servers and pools are", line.kind()));
+    }
+    if line.key().is_some() || line.has(Keyword::Nts) || line.has(Keyword::Autokey) {
+        return Err("authentication is not supported, and it is not asked without".into());
+    }
+    let text = line.port().map_or_else(|| line.address().to_string(), |port| format!("{}:{port}", line.host()));
+    let host = text.parse().or_else(|_| format!("[{}]:{}", line.host(), line.port().unwrap_or(123)).parse::<Host>())?;
+    let (least, most) = line.poll_range();
+    let has_interval = line.has(Keyword::MinPoll) || line.has(Keyword::MaxPoll);
+    let config = SourceConfig {
+        min_poll: if has_interval { Poll::from_log2(least) } else { config.min_poll },
+        max_poll: if has_interval { Poll::from_log2(most) } else { config.max_poll },
+        iburst: config.iburst || line.is_iburst(),
+        burst: line.has(Keyword::Burst),
+        prefer: line.has(Keyword::Prefer),
+        no_select: line.has(Keyword::NoSelect),
+        version: line.version().map_or(config.version, Version::from_bits),
+        ..config
+    };
+    Ok(Wanted { host, config, is_pool: line.kind() == Kind::Pool, family: line.family() })
+}
+
+/// Everything wanted, and what has come of it.
+#[derive(Debug, Default)]
+pub struct Roster {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    wanted: Wanted,
+    pool: Option<PoolId>,
+    /// When to try the name again; `None` when there is no need.
+    retry: Option<Instant>,
+    wait: Duration,
+}
+
+impl Roster {
+    /// Nothing resolved yet: everything is due.
+    #[must_use]
+    pub fn new(wanted: Vec<Wanted>) -> Self {
+        let entry = |wanted| Entry { wanted, pool: None, retry: Some(Instant::ZERO), wait: FIRST_RETRY };
+        Self { entries: wanted.into_iter().map(entry).collect() }
+    }
+
+    /// When a name is to be tried again.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.entries.iter().filter_map(|entry| entry.retry).min()
+    }
+
+    /// A pool may want more members.
+    pub fn handle_event(&mut self, event: &Event, now: Instant) {
+        if let Event::CandidatesWanted { pool } = event {
+            for entry in self.entries.iter_mut().filter(|entry| entry.pool == Some(*pool)) {
+                entry.retry = Some(now + entry.wait);
+            }
+        }
+    }
+
+    /// Resolves what is due and makes sources of it; says what went wrong. The resolver may take its time.
+    pub fn handle_timeout<E: Engine>(&mut self, system: &mut System<E>, now: Instant) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for entry in &mut self.entries {
+            if entry.retry.is_none_or(|retry| retry > now) {
+                continue;
+            }
+            entry.retry = None;
+            match entry.wanted.host.resolve() {
+                Ok(addresses) => {
+                    entry.wait = FIRST_RETRY;
+                    complaints.extend(entry.take(system, &addresses, now).err());
+                }
+                Err(error) => {
+                    entry.retry = Some(now + entry.wait);
+                    let (host, wait) = (&entry.wanted.host, entry.wait.as_secs());
+                    complaints.push(format!("{host} cannot be resolved, next try in {wait} s: {error}"));
+                    entry.wait = (entry.wait * 2).min(LONGEST_RETRY);
+                }
+            }
+        }
+        complaints
+    }
+}
+
+impl Entry {
+    fn take<E: Engine>(
+        &mut self,
+        system: &mut System<E>,
+        addresses: &[SocketAddr],
+        now: Instant,
+    ) -> Result<(), String> {
+        let Wanted { host, config, is_pool, family } = &self.wanted;
+        let fits = |address: &&SocketAddr| match family {
+            Some(Family::Ipv4) => address.is_ipv4(),
+            Some(Family::Ipv6) => address.is_ipv6(),
+            None => true,
+        };
+        let mut addresses = addresses.iter().filter(fits).copied();
+        if *is_pool {
+            let pool = *self
+                .pool
+                .get_or_insert_with(|| system.add_pool(PoolConfig { source: *config, ..PoolConfig::default() }));
+            system.add_candidates(pool, addresses, now);
+            return Ok(());
+        }
+        let address = addresses.next().ok_or_else(|| format!("{host} has no address of the family asked for"))?;
+        system.add_source(address, *config, now).map(|_| ()).map_err(|error| format!("{host}: {error}"))
+    }
+}

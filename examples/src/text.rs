@@ -1,0 +1,41 @@
+//! Quantities in few columns.
+
+use ntp_discipline::Status;
+use ntp_types::{Frequency, NtpDuration};
+
+/// Without a sign: `85.10 µs`.
+#[must_use]
+pub fn magnitude(duration: NtpDuration) -> String {
+    duration.abs().human().to_string().trim_start_matches('+').to_string()
+}
+
+/// With its sign: `+12.33 µs`.
+#[must_use]
+pub fn signed(duration: NtpDuration) -> String {
+    duration.human().to_string()
+}
+
+/// `-49.872 ppm`.
+#[must_use]
+pub fn ppm(frequency: Frequency) -> String {
+    frequency.to_string()
+}
+
+/// The state of a clock in a word.
+#[must_use]
+pub fn status(status: Status) -> &'static str {
+    match status {
+        Status::Unsynchronized => "unsynchronised",
+        Status::Holdover => "holdover",
+        Status::Synchronized => "synchronised",
+    }
+}
+
+/// `text` in at most `width` columns, cut with an ellipsis.
+#[must_use]
+pub fn fit(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_string();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
