@@ -5,8 +5,8 @@
 mod world;
 
 use ntp_discipline::rfc5905::clock_loop::State;
-use ntp_discipline::rfc5905::{Engine, Options};
-use ntp_discipline::{Engine as _, Policy, Refusal, Status, StepLimit, Verdict};
+use ntp_discipline::rfc5905::{Engine, Options, Source};
+use ntp_discipline::{Engine as _, Policy, Refusal, SourceOptions, Status, StepLimit, Verdict};
 use ntp_types::{ClockCommand, Frequency, LeapIndicator, NtpDuration, Precision, Stratum};
 use std::time::Duration;
 use world::{instant, Clock, Server, World};
@@ -184,4 +184,50 @@ fn replays_are_the_same_to_the_bit() {
         world.decisions
     };
     assert_eq!(run(), run());
+}
+
+/// A published defect of a peer: the survivors were combined, and the first one's own offset steered all the same.
+#[test]
+fn all_survivors_steer_the_clock() {
+    let policy = Policy { stepout: Duration::from_secs(60), ..Policy::default() };
+    let mut servers = [Server::good(20e-3, 10e-6); 3];
+    for (server, error) in servers.iter_mut().zip([3e-3, 0.0, -3e-3]) {
+        server.error = error;
+    }
+    let mut world = World::new(engine(policy), &servers, Clock::new(0.0, 0.0), (4, 4), 7);
+    world.run(6_000.0, |_, _| {});
+    assert!(world.clock.offset(6_000.0).abs() < 0.5e-3, "{}", world.clock.offset(6_000.0));
+}
+
+#[test]
+fn a_smearing_server_among_others_is_shown_and_left_out() {
+    let servers = [Server::good(20e-3, 200e-6); 3];
+    let mut engine = engine(Policy::default());
+    let mut sources: Vec<_> = vec![Source::default(); 3];
+    let smearing = SourceOptions { smeared: Some(true), ..SourceOptions::default() };
+    for (index, options) in [SourceOptions::default(), smearing, SourceOptions::default()].into_iter().enumerate() {
+        engine.open(&mut sources, index, options);
+    }
+    let mut world = World::new(engine, &servers, Clock::new(0.0, 0.0), (4, 4), 7);
+    world.sources = sources;
+    world.run(300.0, |_, _| {});
+    let verdict = |index| world.engine.source(&world.sources, index, instant(300.0)).verdict;
+    assert_eq!(verdict(1), Verdict::Smeared);
+    assert!(verdict(0).is_survivor() && verdict(2).is_survivor());
+}
+
+/// A published defect of a peer: the same minimum-delay sample came back again and again, each time corrected anew.
+#[test]
+fn a_sample_is_used_once_and_what_is_held_follows_the_clock() {
+    let servers = [Server::good(1e-3, 300e-6)];
+    let policy = Policy { stepout: Duration::from_secs(16), ..Policy::default() };
+    let mut world = World::new(engine(policy), &servers, Clock::new(0.05, 0.0), (4, 4), 7);
+    world.run(2_000.0, |raw, _| assert!(raw >= 0.0));
+    let updates = world.decisions.iter().filter(|decision| decision.command != ClockCommand::Hold).count();
+    assert!(updates > 20);
+    // What each source is held to be off by is what the clock is off by, also in the middle of a slew.
+    for now in [2_000.0, 2_003.0, 2_011.0] {
+        let held = world.engine.source(&world.sources, 0, instant(now)).offset.to_seconds_f64();
+        assert!((held + world.clock.offset(now)).abs() < 0.8e-3, "{held} {}", world.clock.offset(now));
+    }
 }
