@@ -78,6 +78,12 @@ pub enum Problem {
         /// The word.
         word: String,
     },
+    /// An option that a server cannot have. ntp loses the whole line.
+    #[error("option {keyword} is for reference clocks only")]
+    OnlyForReferenceClocks {
+        /// The option.
+        keyword: Keyword,
+    },
     /// An option without the value it needs, or with one it cannot have. ntpd loses the whole line, chronyd does not start.
     #[error("option {keyword}: {}", match value { Some(value) => format!("unsuitable value {value:?}"), None => "no value".into() })]
     BadValue {
@@ -101,7 +107,7 @@ pub struct Association {
 
 impl Association {
     /// From the words after the first.
-    pub(crate) fn from_words(dialect: Dialect, kind: Kind, words: &[Word<'_>]) -> Self {
+    pub(crate) fn from_words(dialect: Dialect, kind: Kind, words: &[Word]) -> Self {
         let mut association =
             Self { dialect, kind, family: None, address: String::new(), options: Vec::new(), problem: None };
         let rest = match dialect {
@@ -119,7 +125,7 @@ impl Association {
     }
 
     /// `-4` or `-6` before the address. The lexer looks at no more than the first two characters.
-    fn read_ntp_family<'w, 'a>(&mut self, words: &'w [Word<'a>]) -> &'w [Word<'a>] {
+    fn read_ntp_family<'w>(&mut self, words: &'w [Word]) -> &'w [Word] {
         let Some((first, rest)) = words.split_first() else { return words };
         if first.text.starts_with(b"-4") {
             self.family = Some(Family::Ipv4);
@@ -135,17 +141,21 @@ impl Association {
         }
     }
 
-    fn read_options(&mut self, words: &[Word<'_>]) {
+    fn read_options(&mut self, words: &[Word]) {
         let mut words = words.iter();
-        let mut stuck: Option<Word<'_>> = None;
+        let mut stuck: Option<Word> = None;
         loop {
             let next = stuck.take();
             let Some(word) = next.as_ref().or_else(|| words.next()) else { return };
             let known = word.as_bare().and_then(|text| Keyword::of_word(self.dialect, text));
             let Some((keyword, shape)) = known else {
-                self.problem = Some(Problem::UnknownOption { word: word.to_text() });
+                let problem = Problem::UnknownOption { word: word.to_text() };
+                self.problem.get_or_insert(problem);
                 return;
             };
+            if keyword == Keyword::Mode && self.dialect == Dialect::Ntp && !self.is_reference_clock() {
+                self.problem.get_or_insert(Problem::OnlyForReferenceClocks { keyword });
+            }
             if shape == Shape::Flag {
                 self.options.push(AssociationOption { keyword, value: Value::None });
                 continue;
@@ -156,14 +166,22 @@ impl Association {
                     self.options.push(AssociationOption { keyword, value });
                     stuck = left;
                 }
-                Err(error) => {
+                Err(ValueError::Grammar) => {
                     self.problem = Some(Problem::BadValue { keyword, value: word.map(Word::to_text) });
-                    if error == ValueError::Grammar {
-                        return;
-                    }
+                    return;
+                }
+                // The grammar goes on; the line is lost all the same.
+                Err(ValueError::Range) => {
+                    let problem = Problem::BadValue { keyword, value: word.map(Word::to_text) };
+                    self.problem.get_or_insert(problem);
                 }
             }
         }
+    }
+
+    /// Whether ntpd takes it for a reference clock.
+    pub(crate) fn is_reference_clock(&self) -> bool {
+        self.dialect.is_ntp() && self.address.starts_with("127.127.")
     }
 
     /// What it asks for.
@@ -249,8 +267,9 @@ impl Association {
         self.has(Keyword::Iburst)
     }
 
-    /// Shortest and longest poll interval, log2 seconds: the defaults are 6 and 10, and what lies outside the daemon's
-    /// limits (ntp 3 to 17, ntpsec 0 to 17, chrony −7 to 24) is brought inside, as the daemon does.
+    /// Shortest and longest poll interval, log2 seconds: 6 and 10 by default, and what lies outside the daemon's limits
+    /// (ntp 3 to 17, ntpsec 0 to 17, chrony −7 to 24) is brought inside, as the daemon does. The shortest is no longer
+    /// than the longest.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)] // clamped to the limits before
     pub fn poll_range(&self) -> (i8, i8) {
@@ -259,9 +278,13 @@ impl Association {
             Dialect::Ntpsec => (0, 17),
             Dialect::Chrony => (-7, 24),
         };
-        let of = |keyword, default| self.integer(keyword).unwrap_or(default).clamp(least, most);
-        let longest = of(Keyword::MaxPoll, 10);
-        let shortest = of(Keyword::MinPoll, 6).min(longest);
+        let asked = self.integer(Keyword::MaxPoll).unwrap_or(10);
+        let longest = match (self.dialect, asked) {
+            (Dialect::Ntp, 0) => 10,       // ntp takes this for "not said",
+            (Dialect::Ntp, ..=-1) => most, // and a negative one for its limit
+            _ => asked.clamp(least, most),
+        };
+        let shortest = self.integer(Keyword::MinPoll).unwrap_or(6).clamp(least, most).min(longest);
         (shortest as i8, longest as i8)
     }
 

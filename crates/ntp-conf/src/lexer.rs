@@ -3,8 +3,6 @@
 //! Both see a line without its end. What a daemon's lexer does with a word depends on the word before it (ntpd) or not at
 //! all (chronyd), so the words of a line are found without knowing what they mean.
 
-use std::borrow::Cow;
-
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till, take_while, take_while1};
 use nom::character::complete::{char, one_of};
@@ -15,16 +13,16 @@ use nom::{IResult, Parser};
 
 /// One word of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Word<'a> {
+pub(crate) struct Word {
     /// Its text, quotes taken away.
-    pub(crate) text: Cow<'a, [u8]>,
+    pub(crate) text: Vec<u8>,
     /// Whether ntpd takes it as a string whatever it spells: it was quoted, or follows a word that wants a string.
     pub(crate) is_string: bool,
     /// Whether it is one of ntpd's special characters, standing for itself.
     pub(crate) is_special: bool,
 }
 
-impl Word<'_> {
+impl Word {
     /// The text for people; octets that are not UTF-8 are replaced.
     pub(crate) fn to_text(&self) -> String {
         String::from_utf8_lossy(&self.text).into_owned()
@@ -69,30 +67,43 @@ pub(crate) fn split_end(line: &[u8]) -> (&[u8], &[u8]) {
 
 /// The words of a line of chrony's: separated by blank space, nothing is quoted; a line whose first visible character is
 /// one of `!;#%` has none.
-pub(crate) fn chrony_words(line: &[u8]) -> Vec<Word<'_>> {
+pub(crate) fn chrony_words(line: &[u8]) -> Vec<Word> {
     let word = delimited(take_while(is_space), take_while1(|octet| !is_space(octet)), take_while(is_space));
     let comment = value(Vec::new(), (take_while(is_space), one_of("!;#%"), rest));
     let words = many0(word).map(|words| words.into_iter().map(plain).collect());
     all(alt((comment, words)).parse(line))
 }
 
-fn plain(text: &[u8]) -> Word<'_> {
+fn plain(text: &[u8]) -> Word {
     Word { text: text.into(), is_string: false, is_special: false }
 }
 
 /// Words of ntpd after which the next is a string, special characters and all. Only those that this crate reads on.
-const BEFORE_STRING: [&[u8]; 9] =
-    [b"server", b"pool", b"peer", b"broadcast", b"manycastclient", b"unpeer", b"unconfig", b"includefile", b"="];
+const BEFORE_STRING: &[&[u8]] = &[
+    b"server",
+    b"pool",
+    b"peer",
+    b"broadcast",
+    b"manycastclient",
+    b"unpeer",
+    b"unconfig",
+    b"includefile",
+    b"ident",
+    b"aead",
+    b"=",
+];
 
-/// The words of a line of ntpd's.
-pub(crate) fn ntp_words(mut line: &[u8]) -> Vec<Word<'_>> {
+/// The words of a line of ntpd's. It drops octets that are not ASCII, wherever they stand.
+pub(crate) fn ntp_words(line: &[u8]) -> Vec<Word> {
+    let line: Vec<u8> = line.iter().copied().filter(u8::is_ascii).collect();
+    let mut left = line.as_slice();
     let mut words = Vec::new();
     let mut wants_string = false;
-    while let Ok((left, Some(word))) = ntp_word(wants_string, line) {
-        line = left;
+    while let Ok((rest, Some(word))) = ntp_word(wants_string, left) {
+        left = rest;
         let is_family = word.is_string && (word.text.starts_with(b"-4") || word.text.starts_with(b"-6"));
         if !is_family {
-            wants_string = !word.is_string && BEFORE_STRING.contains(&&*word.text);
+            wants_string = !word.is_string && BEFORE_STRING.contains(&word.text.as_slice());
         }
         words.push(word);
     }
@@ -100,7 +111,7 @@ pub(crate) fn ntp_words(mut line: &[u8]) -> Vec<Word<'_>> {
 }
 
 /// One word of ntpd's, if there is another on the line.
-fn ntp_word(wants_string: bool, input: &[u8]) -> IResult<&[u8], Option<Word<'_>>> {
+fn ntp_word(wants_string: bool, input: &[u8]) -> IResult<&[u8], Option<Word>> {
     let blank = value(None, (take_while(is_space), eof));
     let comment = value(None, (take_while(is_space), char('#'), rest));
     let special = preceded(take_while(is_space), recognize(one_of("{}(),;|=")))
@@ -111,7 +122,7 @@ fn ntp_word(wants_string: bool, input: &[u8]) -> IResult<&[u8], Option<Word<'_>>
 
 /// A word that is not special: up to blank space, a quotation to its closing mark or the line's end, or a comment, which
 /// may begin within a word. An empty quotation is no word, but makes the next one a string.
-fn lexeme(wants_string: bool, input: &[u8]) -> IResult<&[u8], Option<Word<'_>>> {
+fn lexeme(wants_string: bool, input: &[u8]) -> IResult<&[u8], Option<Word>> {
     let ends_bare =
         move |octet| is_space(octet) || octet == b'"' || octet == b'#' || (!wants_string && is_special(octet));
     let quoted = delimited(char('"'), take_till(|octet| octet == b'"'), opt(char('"')));
@@ -122,11 +133,7 @@ fn lexeme(wants_string: bool, input: &[u8]) -> IResult<&[u8], Option<Word<'_>>> 
     let mut word = terminated((preceded(take_while(is_space), bare), opt(quoted)), comment);
     let (input, (bare, quoted)) = word.parse(input)?;
     let is_string = wants_string || quoted.is_some() || !empty.is_empty();
-    let text = match quoted {
-        Some(quoted) if bare.is_empty() => Cow::Borrowed(quoted),
-        Some(quoted) => Cow::Owned([bare, quoted].concat()),
-        None => Cow::Borrowed(bare),
-    };
+    let text = [bare, quoted.unwrap_or_default()].concat();
     if text.is_empty() {
         return if input.is_empty() { Ok((input, None)) } else { ntp_word(wants_string, input) };
     }
@@ -143,7 +150,7 @@ mod tests {
     use super::*;
 
     fn ntp(line: &str) -> String {
-        let shown = |word: &Word<'_>| {
+        let shown = |word: &Word| {
             let mark = if word.is_special {
                 "'"
             } else if word.is_string {
@@ -176,6 +183,7 @@ mod tests {
             ("server a key 3;x", "server \"a\" key 3 ';' x"),
             ("server a \"b\"#c", "server \"a\" \"b\""),
             ("restrict default{a}", "restrict default '{' a '}'"),
+            ("server a prefer\u{e9}", "server \"a\" prefer"),
         ] {
             assert_eq!(ntp(line), words, "{line}");
         }

@@ -109,7 +109,7 @@ impl Line {
 }
 
 impl Content {
-    fn from_words(dialect: Dialect, words: &[Word<'_>]) -> Self {
+    fn from_words(dialect: Dialect, words: &[Word]) -> Self {
         let Some((first, rest)) = words.split_first() else { return Self::Blank };
         let keyword = match first.as_bare() {
             Some(word) if dialect == Dialect::Chrony => word.to_ascii_lowercase(),
@@ -118,7 +118,7 @@ impl Content {
         };
         if let Some(kind) = Kind::of_word(dialect, &keyword) {
             let association = Association::from_words(dialect, kind, rest);
-            if dialect.is_ntp() && association.address().starts_with("127.127.") {
+            if association.is_reference_clock() {
                 return Self::ReferenceClock(ReferenceClock { driver: association.address().into(), is_fudge: false });
             }
             return Self::Association(association);

@@ -1,6 +1,5 @@
 //! The options of `server`, `pool` and `peer` lines: which words each daemon knows, and what must follow them.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -111,13 +110,13 @@ keywords! {
     /// Longest poll interval, log2 seconds.
     MaxPoll = "maxpoll", [NTPS: Integer(i64::MIN, i64::MAX), CHRONY: Integer(-INT - 1, INT)];
     /// Number of the symmetric key.
-    Key = "key", [NTPS: Integer(0, 65_535), CHRONY: Integer(1, UINT - 1)];
+    Key = "key", [NTP: Integer(0, 65_535), NTPSEC: Integer(0, 65_534), CHRONY: Integer(1, UINT - 1)];
     /// Protocol version of the requests.
-    Version = "version", [NTPS: Integer(i64::MIN, i64::MAX), CHRONY: Integer(1, 4)];
+    Version = "version", [NTPS: Integer(0, 254), CHRONY: Integer(1, 4)];
     /// Number for a reference clock's driver.
     Mode = "mode", [NTPS: Integer(i64::MIN, i64::MAX)];
     /// Hops of a multicast packet.
-    TimeToLive = "ttl", [NTP: Integer(i64::MIN, i64::MAX)];
+    TimeToLive = "ttl", [NTP: Integer(0, 7)];
     /// Seconds added to the measured offset.
     Bias = "bias", [NTPSEC: Number];
     /// Group of an Autokey identity scheme.
@@ -250,16 +249,16 @@ pub(crate) enum ValueError {
 
 /// Reads an option's value as a dialect does. Beside it comes what the daemon takes as the next word: chronyd reads a
 /// number to its end, wherever that is, and what is stuck to it is the next option.
-pub(crate) fn read_value<'a>(
+pub(crate) fn read_value(
     dialect: Dialect,
     shape: Shape,
-    word: Option<&'a Word<'a>>,
-) -> Result<(Value, Option<Word<'a>>), ValueError> {
+    word: Option<&Word>,
+) -> Result<(Value, Option<Word>), ValueError> {
     let word = word.ok_or(ValueError::Grammar)?;
     if shape == Shape::Text {
         // A word that is a keyword or a number is no string to ntpd's grammar.
         let is_string =
-            word.is_string || word.as_bare().is_some_and(|text| !is_ntp_keyword(text) && !is_ntp_number(text));
+            word.is_string || word.as_bare().is_some_and(|text| !is_keyword(dialect, text) && !is_ntp_number(text));
         return if is_string { Ok((Value::Text(word.to_text()), None)) } else { Err(ValueError::Grammar) };
     }
     let text = word.as_bare().ok_or(ValueError::Grammar)?;
@@ -301,11 +300,7 @@ pub(crate) fn read_value<'a>(
         }
         Shape::Flag | Shape::Text => return Err(ValueError::Grammar),
     };
-    let left = (!left.is_empty()).then(|| Word {
-        text: Cow::Owned(left.as_bytes().to_vec()),
-        is_string: false,
-        is_special: false,
-    });
+    let left = (!left.is_empty()).then(|| Word { text: left.as_bytes().to_vec(), is_string: false, is_special: false });
     Ok((value, left))
 }
 
@@ -321,27 +316,30 @@ fn is_ntp_number(text: &str) -> bool {
 }
 
 /// Whether ntpd's lexer takes a bare word for a keyword that can stand behind a server's address.
-fn is_ntp_keyword(text: &str) -> bool {
-    [Dialect::Ntp, Dialect::Ntpsec].iter().any(|&dialect| Keyword::of_word(dialect, text).is_some())
+fn is_keyword(dialect: Dialect, text: &str) -> bool {
+    Keyword::of_word(dialect, text).is_some()
 }
 
 /// How many octets of `text` C's `sscanf` takes for a number of this shape. Its hexadecimal floats, infinities and NaN
 /// are left out: no configuration has a use for them.
+///
+/// On octets, because nom's `recognize` miscounts a `str` whose last parser takes all that is left.
 fn number_length(shape: Shape, text: &str) -> usize {
     use nom::bytes::complete::tag_no_case;
     use nom::character::complete::{char, digit0, digit1, hex_digit1, one_of};
     use nom::combinator::{opt, recognize, verify};
     use nom::{IResult, Parser};
 
-    fn length(result: IResult<&str, &str>) -> usize {
+    fn length(result: IResult<&[u8], &[u8]>) -> usize {
         result.map_or(0, |(_, number)| number.len())
     }
+    let text = text.as_bytes();
     match shape {
         Shape::Integer(..) => length(recognize((opt(one_of("+-")), digit1)).parse(text)),
         Shape::Hexadecimal(_) => length(recognize((opt(tag_no_case("0x")), hex_digit1)).parse(text)),
         Shape::Number => {
             let fraction = recognize((digit0, opt((char('.'), digit0))));
-            let mantissa = verify(fraction, |digits: &str| digits.bytes().any(|octet| octet.is_ascii_digit()));
+            let mantissa = verify(fraction, |digits: &[u8]| digits.iter().any(u8::is_ascii_digit));
             let exponent = (one_of("eE"), opt(one_of("+-")), digit1);
             length(recognize((opt(one_of("+-")), mantissa, opt(exponent))).parse(text))
         }

@@ -46,7 +46,7 @@ impl fmt::Display for RestrictTarget {
 
 impl Restrict {
     /// From the words after `restrict`; `None` when no target can be read.
-    pub(crate) fn from_words(words: &[Word<'_>]) -> Option<Self> {
+    pub(crate) fn from_words(words: &[Word]) -> Option<Self> {
         let mut words = words.iter().map(Word::to_text).peekable();
         let family = match words.peek().map(String::as_str) {
             Some("-4") => Some(Family::Ipv4),

@@ -83,6 +83,7 @@ impl Source {
         let is_host = name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet));
         let is_scoped = name.split_once('%').is_some_and(|(address, zone)| {
             address.parse::<std::net::Ipv6Addr>().is_ok()
+                && !zone.is_empty()
                 && zone.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-._".contains(&octet))
         });
         if !(is_host || is_scoped || name.parse::<IpAddr>().is_ok()) || name.starts_with('-') {
