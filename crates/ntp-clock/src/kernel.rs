@@ -2,6 +2,7 @@
 //! each errno it can return.
 
 use core::fmt::Debug;
+use core::time::Duration;
 
 use ntp_types::UnixTime;
 
@@ -116,11 +117,22 @@ pub trait Kernel: Debug {
     /// The errno.
     fn set_time_zone(&self, minutes_west: i32) -> Result<(), Errno>;
 
+    /// Seconds by which local time is ahead of UTC at `time`, by the machine's time zone (`localtime_r`).
+    ///
+    /// # Errors
+    /// The errno.
+    fn utc_offset(&self, time: UnixTime) -> Result<i32, Errno>;
+
     /// `ioctl(PTP_CLOCK_GETCAPS)`.
     ///
     /// # Errors
     /// The errno.
     fn ptp_capabilities(&self, fd: i32) -> Result<PtpCapabilities, Errno>;
+
+    /// Lets time pass.
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
 
     /// `sysconf(_SC_CLK_TCK)`: what [`Timex::tick`] counts against.
     fn ticks_per_second(&self) -> i64 {
@@ -161,6 +173,10 @@ impl Kernel for Host {
 
     fn set_time_zone(&self, minutes_west: i32) -> Result<(), Errno> {
         platform::set_time_zone(minutes_west)
+    }
+
+    fn utc_offset(&self, time: UnixTime) -> Result<i32, Errno> {
+        platform::utc_offset(time)
     }
 
     fn ptp_capabilities(&self, fd: i32) -> Result<PtpCapabilities, Errno> {

@@ -66,6 +66,7 @@ mod other;
 mod phc;
 mod reading;
 pub mod rescue;
+pub mod rtc;
 mod sample;
 mod slew;
 mod software;

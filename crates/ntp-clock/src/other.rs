@@ -1,12 +1,15 @@
 //! The calls of [`Host`](crate::kernel::Host) where this crate knows no system calls: the clock is read through `std`,
 //! everything else says that it is not supported.
 
+use core::time::Duration;
+use std::fs::File;
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
 use ntp_types::UnixTime;
 
 use crate::kernel::{ClockId, PtpCapabilities, Timex};
+use crate::rtc::RtcTime;
 use crate::Errno;
 
 pub(crate) fn clock_gettime(clock: ClockId) -> Result<UnixTime, Errno> {
@@ -37,6 +40,33 @@ pub(crate) fn ptp_capabilities(_: i32) -> Result<PtpCapabilities, Errno> {
     Err(Errno::ENOSYS)
 }
 
+pub(crate) fn utc_offset(_: UnixTime) -> Result<i32, Errno> {
+    Err(Errno::ENOSYS)
+}
+
+pub(crate) fn device_number(_: &File) -> Option<String> {
+    None
+}
+
+macro_rules! unsupported {
+    ($($name:ident($($argument:ty),*) -> $result:ty;)*) => {
+        $(pub(crate) fn $name(_: &File $(, _: $argument)*) -> Result<$result, Errno> {
+            Err(Errno::ENOSYS)
+        })*
+    };
+}
+
+unsupported! {
+    rtc_read_time() -> RtcTime;
+    rtc_set_time(&RtcTime) -> ();
+    rtc_update_interrupt(bool) -> ();
+    rtc_wait(Duration) -> bool;
+    rtc_parameter(u64) -> u64;
+    rtc_set_parameter(u64, u64) -> ();
+    rtc_voltage() -> u32;
+    rtc_clear_voltage() -> ();
+}
+
 pub(crate) fn arm(_: i64, _: i64) {}
 
 pub(crate) fn disarm() {}
@@ -45,7 +75,7 @@ pub(crate) fn restore_on_signals() -> Result<(), Errno> {
     Err(Errno::ENOSYS)
 }
 
-pub(crate) fn spawn_guard() -> Result<std::fs::File, Errno> {
+pub(crate) fn spawn_guard() -> Result<File, Errno> {
     Err(Errno::ENOSYS)
 }
 
@@ -68,6 +98,17 @@ mod tests {
         assert_eq!(set_time_zone(0), Err(Errno::ENOSYS));
         assert_eq!(ptp_capabilities(3), Err(Errno::ENOSYS));
         assert_eq!(ticks_per_second(), 100);
+        assert_eq!(utc_offset(UnixTime::EPOCH), Err(Errno::ENOSYS));
+        let file = File::open(".").unwrap();
+        assert_eq!(device_number(&file), None);
+        assert_eq!(rtc_read_time(&file), Err(Errno::ENOSYS));
+        assert_eq!(rtc_set_time(&file, &RtcTime::default()), Err(Errno::ENOSYS));
+        assert_eq!(rtc_update_interrupt(&file, true), Err(Errno::ENOSYS));
+        assert_eq!(rtc_wait(&file, Duration::ZERO), Err(Errno::ENOSYS));
+        assert_eq!(rtc_parameter(&file, 0), Err(Errno::ENOSYS));
+        assert_eq!(rtc_set_parameter(&file, 0, 0), Err(Errno::ENOSYS));
+        assert_eq!(rtc_voltage(&file), Err(Errno::ENOSYS));
+        assert_eq!(rtc_clear_voltage(&file), Err(Errno::ENOSYS));
         arm(0, 10_000);
         disarm();
         assert_eq!(restore_on_signals(), Err(Errno::ENOSYS));

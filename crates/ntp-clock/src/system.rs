@@ -103,6 +103,32 @@ impl<K: Kernel> SystemClock<K> {
         self.steered.kernel.clock_gettime(ClockId::Realtime).map_err(|errno| ClockError::system(Operation::Read, errno))
     }
 
+    /// Sets the clock so that it reads `time` at the monotonic moment `at`, however far that is; returns by how many nanoseconds
+    /// it moved.
+    ///
+    /// # Errors
+    /// [`ClockError`] when the system refuses; `EINVAL` for a time before 1970 or the machine's start, or after 2232.
+    pub fn set(&mut self, time: UnixTime, at: Instant) -> Result<i128, ClockError> {
+        let (now, moment) = read_at(&self.steered.kernel, ClockId::Realtime)?;
+        let since = i128::from(moment.as_nanos()) - i128::from(at.as_nanos());
+        let offset = time.to_nanos() + since - now.to_nanos();
+        // An atomic step loses nothing between reading and setting; what is too far for it cannot be that exact anyway.
+        let decades = 30 * 365 * 86_400 * 1_000_000_000_i128;
+        if let (Ok(nanos), true) = (i64::try_from(offset), offset.abs() < decades) {
+            let applied = self.step(NtpDuration::from_nanos(nanos))?;
+            return Ok(i128::from(applied.stepped.to_nanos()));
+        }
+        self.steered.release()?;
+        let (now, moment) = read_at(&self.steered.kernel, ClockId::Realtime)?;
+        let since = i128::from(moment.as_nanos()) - i128::from(at.as_nanos());
+        let target = UnixTime::from_nanos(time.to_nanos() + since).unwrap_or(time);
+        self.steered
+            .kernel
+            .clock_settime(ClockId::Realtime, target)
+            .map_err(|errno| ClockError::system(Operation::Set, errno))?;
+        Ok(target.to_nanos() - now.to_nanos())
+    }
+
     /// Carries out one adjustment, in one call.
     ///
     /// One that sets frequency, tick or time ends a slew by rate that is under way.

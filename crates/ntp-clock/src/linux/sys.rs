@@ -6,12 +6,15 @@
 
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use core::time::Duration;
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use ntp_types::UnixTime;
 
 use crate::kernel::{ClockId, PtpCapabilities, Timex};
+use crate::rtc::ioctl::{self, RTC_PARAM_SIZE, RTC_TIME_SIZE};
+use crate::rtc::RtcTime;
 use crate::Errno;
 
 fn last_errno() -> Errno {
@@ -134,6 +137,137 @@ pub(crate) fn ticks_per_second() -> i64 {
     } else {
         100 // USER_HZ of every architecture but alpha
     }
+}
+
+#[allow(clippy::useless_conversion)] // time_t and c_long have 32 bits on some targets
+pub(crate) fn utc_offset(time: UnixTime) -> Result<i32, Errno> {
+    let seconds: libc::time_t = narrow(time.seconds())?;
+    // SAFETY: tm is a plain C structure of integers and a pointer, for which all bits zero is a value.
+    let mut local: libc::tm = unsafe { core::mem::zeroed() };
+    // SAFETY: `seconds` and `local` are live; the call reads the one and writes the other, and keeps no pointer. The zone's
+    // name, to which `local` then points, is not looked at.
+    if unsafe { libc::localtime_r(&seconds, &mut local) }.is_null() {
+        return Err(last_errno());
+    }
+    narrow(i64::from(local.tm_gmtoff))
+}
+
+/// `struct rtc_time`, which libc does not have.
+#[repr(C)]
+#[derive(Default)]
+struct RawRtcTime {
+    sec: c_int,
+    min: c_int,
+    hour: c_int,
+    mday: c_int,
+    mon: c_int,
+    year: c_int,
+    wday: c_int,
+    yday: c_int,
+    isdst: c_int,
+}
+
+/// `struct rtc_param`, which libc does not have.
+#[repr(C)]
+#[derive(Default)]
+struct RawRtcParam {
+    param: u64,
+    value: u64,
+    index: u32,
+    pad: u32,
+}
+
+const _: () = assert!(size_of::<RawRtcTime>() == RTC_TIME_SIZE as usize);
+const _: () = assert!(size_of::<RawRtcParam>() == RTC_PARAM_SIZE as usize);
+
+/// The number as libc's ioctl takes it: unsigned long with glibc, int with musl.
+#[allow(clippy::cast_possible_wrap, clippy::unnecessary_cast, clippy::cast_lossless)] // 32 bits that mean no quantity
+const fn number(request: u32) -> libc::Ioctl {
+    request as libc::Ioctl
+}
+
+pub(crate) fn rtc_read_time(file: &File) -> Result<RtcTime, Errno> {
+    let mut raw = RawRtcTime { isdst: -1, ..RawRtcTime::default() };
+    // SAFETY: `raw` is a live rtc_time of the size the request names; nothing else refers to it; the call writes it and keeps no
+    // pointer. A descriptor that is no RTC answers ENOTTY.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), number(ioctl::RD_TIME), &mut raw) })?;
+    Ok(RtcTime {
+        second: raw.sec,
+        minute: raw.min,
+        hour: raw.hour,
+        day: raw.mday,
+        month: raw.mon,
+        year: raw.year,
+        weekday: raw.wday,
+        day_of_year: raw.yday,
+    })
+}
+
+pub(crate) fn rtc_set_time(file: &File, time: &RtcTime) -> Result<(), Errno> {
+    let raw = RawRtcTime {
+        sec: time.second,
+        min: time.minute,
+        hour: time.hour,
+        mday: time.day,
+        mon: time.month,
+        year: time.year,
+        wday: time.weekday,
+        yday: time.day_of_year,
+        isdst: 0,
+    };
+    let raw: *const RawRtcTime = &raw;
+    // SAFETY: `raw` points to a live rtc_time of the size the request names; the call only reads it and keeps no pointer.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), number(ioctl::SET_TIME), raw) }).map(|_| ())
+}
+
+pub(crate) fn rtc_update_interrupt(file: &File, is_on: bool) -> Result<(), Errno> {
+    let request = if is_on { ioctl::UIE_ON } else { ioctl::UIE_OFF };
+    // SAFETY: no pointers are involved.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), number(request), 0) }).map(|_| ())
+}
+
+pub(crate) fn rtc_wait(file: &File, limit: Duration) -> Result<bool, Errno> {
+    let mut wanted = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let millis = c_int::try_from(limit.as_millis().saturating_add(1)).unwrap_or(c_int::MAX);
+    // SAFETY: `wanted` is one live pollfd, as said; nothing else refers to it and the call keeps no pointer.
+    if check(unsafe { libc::poll(&mut wanted, 1, millis) })? == 0 {
+        return Ok(false);
+    }
+    // What happened and how often, in one long; with poll's word for it this does not block.
+    let mut event: libc::c_ulong = 0;
+    // SAFETY: `event` is live, as long as said, and any octets are a value of it; the call keeps no pointer.
+    let length = unsafe { libc::read(file.as_raw_fd(), (&raw mut event).cast(), size_of_val(&event)) };
+    if length < 0 {
+        return Err(last_errno());
+    }
+    Ok(true)
+}
+
+pub(crate) fn rtc_parameter(file: &File, parameter: u64) -> Result<u64, Errno> {
+    let mut raw = RawRtcParam { param: parameter, ..RawRtcParam::default() };
+    // SAFETY: `raw` is a live rtc_param of the size the request names; nothing else refers to it; the call reads and writes it and
+    // keeps no pointer.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), number(ioctl::PARAM_GET), &mut raw) })?;
+    Ok(raw.value)
+}
+
+pub(crate) fn rtc_set_parameter(file: &File, parameter: u64, value: u64) -> Result<(), Errno> {
+    let mut raw = RawRtcParam { param: parameter, value, ..RawRtcParam::default() };
+    // SAFETY: as for reading a parameter.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), number(ioctl::PARAM_SET), &mut raw) }).map(|_| ())
+}
+
+pub(crate) fn rtc_voltage(file: &File) -> Result<u32, Errno> {
+    let mut flags: u32 = 0;
+    // SAFETY: `flags` is a live unsigned int, the size the request names; nothing else refers to it; the call writes it and keeps
+    // no pointer.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), number(ioctl::VL_READ), &mut flags) })?;
+    Ok(flags)
+}
+
+pub(crate) fn rtc_clear_voltage(file: &File) -> Result<(), Errno> {
+    // SAFETY: no pointers are involved.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), number(ioctl::VL_CLR), 0) }).map(|_| ())
 }
 
 /// What sets `CLOCK_REALTIME` back, where a signal handler finds it.

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub)] // each test binary uses its part
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)] // simulated times are small
 
+pub mod rtc;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,6 +47,8 @@ pub struct State {
     pub fault: Option<(usize, Errno)>,
     pub log: Vec<Timex>,
     pub zone: Option<i32>,
+    /// Seconds east of Greenwich.
+    pub zone_rule: fn(UnixTime) -> i32,
 }
 
 impl SimKernel {
@@ -74,6 +78,7 @@ impl SimKernel {
             fault: None,
             log: Vec::new(),
             zone: None,
+            zone_rule: |_| 0,
         })))
     }
 
@@ -281,6 +286,15 @@ impl Kernel for SimKernel {
             state.zone = Some(minutes_west);
             Ok(())
         })
+    }
+
+    fn utc_offset(&self, time: UnixTime) -> Result<i32, Errno> {
+        self.enter()?;
+        Ok(self.state(|state| (state.zone_rule)(time)))
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.advance(duration);
     }
 
     fn ptp_capabilities(&self, _: i32) -> Result<PtpCapabilities, Errno> {

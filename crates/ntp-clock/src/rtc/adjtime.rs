@@ -1,0 +1,311 @@
+//! `/etc/adjtime`, as hwclock keeps it: how the hardware clock drifts, when that was last put right, and whose time it shows.
+//!
+//! Three lines: `drift last-adjustment not-adjusted`, `last-calibration`, `UTC` or `LOCAL`. Read as hwclock reads them, by
+//! the rules of C's `scanf` in lines of at most 80 octets; written as it writes them, octet for octet. Source: util-linux
+//! `hwclock.c`, adjtime_config(5).
+
+use core::fmt;
+use std::path::{Path, PathBuf};
+
+use atomic_file::{AtomicError, Outcome, Snapshot};
+use ntp_types::{NtpDuration, UnixTime};
+
+use crate::rtc::RtcError;
+
+/// Whose time the hardware clock shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[allow(clippy::exhaustive_enums)]
+pub enum TimeScale {
+    /// UTC, which is also meant where the file does not say.
+    #[default]
+    Utc,
+    /// The local time of the machine's zone.
+    Local,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[allow(clippy::exhaustive_structs)]
+pub struct AdjTime {
+    /// Seconds a day to add to the clock's reading: positive when it runs slow.
+    pub drift_factor: f64,
+    /// When the clock was last set or adjusted, seconds since 1970; 0 when never.
+    pub last_adjustment: i64,
+    /// Seconds that were left to add then.
+    pub not_adjusted: f64,
+    /// When the drift was last calibrated; 0 when never.
+    pub last_calibration: i64,
+    /// Whose time it shows.
+    pub scale: TimeScale,
+}
+
+/// What became of the drift factor when the clock was set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum DriftUpdate {
+    /// It was not asked for.
+    NotAsked,
+    /// The clock was never calibrated before: this is the first time, the next one can tell.
+    FirstCalibration,
+    /// Less than four hours have passed: too short to tell.
+    TooSoon {
+        /// Seconds since the last calibration.
+        seconds: i64,
+    },
+    /// The kernel has been setting the clock itself every 11 minutes: what it drifted in between is not known.
+    KernelSetsIt,
+    /// It was put right.
+    Updated {
+        /// Seconds a day before.
+        from: f64,
+        /// Seconds a day now.
+        to: f64,
+    },
+    /// It came out beyond anything a clock does and was reset to zero.
+    Reset {
+        /// What came out, seconds a day.
+        computed: f64,
+    },
+}
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+/// The drift beyond which hwclock does not believe it, in seconds a day. Source: `MAX_DRIFT`.
+pub(crate) const MAX_DRIFT: f64 = 2_145.0;
+/// The shortest time between calibrations, in seconds.
+const MIN_CALIBRATION: i64 = 4 * 3_600;
+
+impl AdjTime {
+    /// Seconds to add to the clock's reading when it shows `rtc`.
+    ///
+    /// As hwclock: whole seconds rounded down, and the rest cut to microseconds.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)] // bounded just before
+    pub fn correction_at(&self, rtc: UnixTime) -> NtpDuration {
+        #[allow(clippy::cast_precision_loss)] // hwclock's own arithmetic
+        let elapsed = rtc.seconds().saturating_sub(self.last_adjustment) as f64;
+        let exact = elapsed * self.drift_factor / SECONDS_PER_DAY + self.not_adjusted;
+        let whole = exact.floor();
+        let micros = ((exact - whole) * 1e6).trunc();
+        if !whole.is_finite() || whole.abs() > 2e9 {
+            return if whole < 0.0 { NtpDuration::MIN } else { NtpDuration::MAX };
+        }
+        NtpDuration::from_nanos(whole as i64 * 1_000_000_000 + micros as i64 * 1_000)
+    }
+
+    /// The clock was set to `now`; just before it showed `corrected`, its drift put right.
+    ///
+    /// As hwclock: the drift is calibrated only where `update` asks for it, four hours after the last calibration at the
+    /// earliest; the dates start anew in any case.
+    pub fn handle_set(&mut self, now: UnixTime, corrected: Option<UnixTime>, update: bool) -> DriftUpdate {
+        let outcome = match corrected {
+            Some(corrected) if update => self.calibrate(now, corrected),
+            _ => DriftUpdate::NotAsked,
+        };
+        self.last_calibration = now.seconds();
+        self.last_adjustment = now.seconds();
+        self.not_adjusted = 0.0;
+        outcome
+    }
+
+    #[allow(clippy::cast_precision_loss)] // hwclock's own arithmetic
+    fn calibrate(&mut self, now: UnixTime, corrected: UnixTime) -> DriftUpdate {
+        let seconds = corrected.seconds().saturating_sub(self.last_calibration);
+        if self.last_calibration == 0 {
+            return DriftUpdate::FirstCalibration;
+        }
+        if seconds < MIN_CALIBRATION {
+            return DriftUpdate::TooSoon { seconds };
+        }
+        let between = |from: i128| (now.to_nanos() - from) as f64 * 1e-9;
+        let days = between(i128::from(self.last_calibration) * 1_000_000_000) / SECONDS_PER_DAY;
+        let computed = self.drift_factor + between(corrected.to_nanos()) / days;
+        if computed.is_nan() || computed.abs() > MAX_DRIFT {
+            self.drift_factor = 0.0;
+            return DriftUpdate::Reset { computed };
+        }
+        let from = core::mem::replace(&mut self.drift_factor, computed);
+        DriftUpdate::Updated { from, to: computed }
+    }
+
+    /// Whether hwclock would adjust the clock for its drift, when it shows `rtc`: a second or more is due, the clock was
+    /// set once, and the drift is credible.
+    #[must_use]
+    pub fn needs_adjustment(&self, rtc: UnixTime) -> bool {
+        let whole = self.correction_at(rtc).to_bits() >> 32;
+        let is_due = !(-1..=0).contains(&whole);
+        is_due && self.last_adjustment != 0 && self.drift_factor.abs() <= MAX_DRIFT
+    }
+
+    /// Reads the file's text. Nothing is an error: what cannot be read keeps its default, as with hwclock.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        let (first, rest) = line(bytes);
+        let (second, rest) = line(rest);
+        let (third, _) = line(rest);
+        let mut adjtime = Self::default();
+        let mut scanner = Scanner(first);
+        if let Some(number) = scanner.float() {
+            adjtime.drift_factor = number;
+            if let Some(number) = scanner.integer() {
+                adjtime.last_adjustment = number;
+                adjtime.not_adjusted = scanner.float().unwrap_or(0.0);
+            }
+        }
+        adjtime.last_calibration = Scanner(second).integer().unwrap_or(0);
+        // Without its newline it is not recognised, and UTC is meant.
+        adjtime.scale = if third == b"LOCAL\n" { TimeScale::Local } else { TimeScale::Utc };
+        adjtime
+    }
+}
+
+/// The file's text as hwclock writes it.
+impl fmt::Display for AdjTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { drift_factor, last_adjustment, not_adjusted, last_calibration, scale } = self;
+        let scale = if *scale == TimeScale::Local { "LOCAL" } else { "UTC" };
+        writeln!(f, "{drift_factor:.6} {last_adjustment} {not_adjusted:.6}\n{last_calibration}\n{scale}")
+    }
+}
+
+/// The file: what stands there octet for octet, and what it says.
+#[derive(Debug)]
+pub struct AdjTimeFile {
+    snapshot: Option<Snapshot>,
+    original: Vec<u8>,
+    read: AdjTime,
+    /// What it says; change it, then [`save`](Self::save).
+    pub adjtime: AdjTime,
+}
+
+impl AdjTimeFile {
+    /// Where it usually is.
+    pub const PATH: &'static str = "/etc/adjtime";
+
+    /// Reads a file; one that is missing says nothing, which is not an error.
+    ///
+    /// # Errors
+    /// [`RtcError::File`] when it is there and cannot be read.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, RtcError> {
+        let path = path.as_ref();
+        let snapshot = Snapshot::read(path).map_err(|error| file_error(path, &error))?;
+        let mut file = Self::from_bytes(snapshot.bytes());
+        file.snapshot = Some(snapshot);
+        Ok(file)
+    }
+
+    /// A file's octets.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let read = AdjTime::parse(bytes);
+        Self { snapshot: None, original: bytes.to_vec(), read, adjtime: read }
+    }
+
+    /// The octets: those that were read as long as nothing changed, else as hwclock writes it.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        if self.adjtime == self.read {
+            self.original.clone()
+        } else {
+            self.adjtime.to_string().into_bytes()
+        }
+    }
+
+    /// Replaces the file, atomically, if anything changed. Returns whether it was written.
+    ///
+    /// # Errors
+    /// [`RtcError::File`] when it cannot be replaced; the old one is then still there.
+    pub fn save(&mut self) -> Result<bool, RtcError> {
+        let Some(snapshot) = &self.snapshot else { return Ok(false) };
+        let bytes = self.to_bytes();
+        let path = snapshot.path().to_path_buf();
+        let outcome = snapshot.replace(&bytes).map_err(|error| file_error(&path, &error))?;
+        let is_written = outcome != Outcome::Unchanged;
+        if is_written {
+            self.snapshot = Some(Snapshot::read(&path).map_err(|error| file_error(&path, &error))?);
+            self.read = self.adjtime;
+            self.original = bytes;
+        }
+        Ok(is_written)
+    }
+}
+
+fn file_error(path: &Path, error: &AtomicError) -> RtcError {
+    let kind = error.kind().unwrap_or(std::io::ErrorKind::Other);
+    RtcError::File { path: PathBuf::from(path), error: std::io::Error::new(kind, error.to_string()) }
+}
+
+/// The next line with its newline, at most 80 octets of it, as `fgets` into 81 takes them; and what follows.
+fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().take(80).position(|&octet| octet == b'\n').map_or(bytes.len().min(80), |place| place + 1);
+    bytes.split_at(end)
+}
+
+/// C's `scanf` for the two conversions the file needs, over what is left of a line.
+struct Scanner<'a>(&'a [u8]);
+
+impl Scanner<'_> {
+    fn skip_space(&mut self) {
+        let space = self.0.iter().take_while(|octet| matches!(octet, b' ' | b'\t'..=b'\r')).count();
+        self.advance(space);
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.0 = self.0.get(count..).unwrap_or_default();
+    }
+
+    fn digits(bytes: &[u8]) -> usize {
+        bytes.iter().take_while(|octet| octet.is_ascii_digit()).count()
+    }
+
+    fn sign(bytes: &[u8]) -> usize {
+        usize::from(matches!(bytes.first(), Some(b'+' | b'-')))
+    }
+
+    /// `%ld`: too large a number is the largest.
+    fn integer(&mut self) -> Option<i64> {
+        self.skip_space();
+        let sign = Self::sign(self.0);
+        let digits = Self::digits(self.0.get(sign..)?);
+        if digits == 0 {
+            return None;
+        }
+        let is_negative = self.0.first() == Some(&b'-');
+        let value = self.0.iter().skip(sign).take(digits).fold(0_i128, |value, octet| {
+            (value * 10 + i128::from(octet - b'0')).min(i128::from(u64::MAX)) // bounded, far beyond an i64
+        });
+        let value = if is_negative { -value } else { value };
+        self.advance(sign + digits);
+        Some(i64::try_from(value).unwrap_or(if is_negative { i64::MIN } else { i64::MAX }))
+    }
+
+    /// `%lf`, decimal; "inf", "nan" and hexadecimal are no drift and are not read.
+    fn float(&mut self) -> Option<f64> {
+        self.skip_space();
+        let sign = Self::sign(self.0);
+        let whole = Self::digits(self.0.get(sign..)?);
+        let mut length = sign + whole;
+        let mut fraction = 0;
+        if self.0.get(length) == Some(&b'.') {
+            fraction = Self::digits(self.0.get(length + 1..)?);
+            if whole + fraction > 0 {
+                length += 1 + fraction;
+            }
+        }
+        if whole + fraction == 0 {
+            return None;
+        }
+        if matches!(self.0.get(length), Some(b'e' | b'E')) {
+            let rest = self.0.get(length + 1..)?;
+            let sign = Self::sign(rest);
+            let digits = Self::digits(rest.get(sign..)?);
+            if digits == 0 {
+                return None; // scanf has taken the "e" by then, and gives up
+            }
+            length += 1 + sign + digits;
+        }
+        let text = core::str::from_utf8(self.0.get(..length)?).ok()?;
+        let value: f64 = text.parse().ok()?;
+        self.advance(length);
+        value.is_finite().then_some(value)
+    }
+}

@@ -1,0 +1,171 @@
+//! Setting at the moment that makes the next second begin when it should, and looking whether it did.
+
+use core::time::Duration;
+
+use ntp_types::{NtpDuration, UnixTime};
+
+use crate::kernel::{ClockId, Kernel};
+use crate::rtc::zone::moved;
+use crate::rtc::{Edge, Rtc, RtcDevice, RtcError, RtcTime};
+use crate::{ClockError, Operation};
+
+/// How to set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct SetOptions {
+    /// How long before the second it writes the chip lets it begin. `None`: by the driver, 0.5 s for `rtc_cmos` and where
+    /// the driver is not known, 0 for others.
+    pub delay: Option<Duration>,
+    /// Whether to look at the next edge. Takes up to a second, or a few where the first attempt was not good.
+    pub verify: bool,
+    /// What counts as good.
+    pub tolerance: Duration,
+}
+
+impl Default for SetOptions {
+    /// By the driver, verified, 20 ms.
+    fn default() -> Self {
+        Self { delay: None, verify: true, tolerance: Duration::from_millis(20) }
+    }
+}
+
+/// What setting came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct SetOutcome {
+    /// The second that was written, in the scale the chip keeps.
+    pub written: UnixTime,
+    /// When, by the system clock.
+    pub at: UnixTime,
+    /// How often it was written.
+    pub attempts: u32,
+    /// How far the clock is ahead of what it should show, measured at its edge; `None` when that was not looked at.
+    pub error: Option<NtpDuration>,
+    /// The chip goes on with its own beat when it is set: the error cannot be written away, only remembered.
+    pub keeps_phase: bool,
+}
+
+/// The MC146818's divider is reset when it is set, and lets the next second begin half a second later.
+const CMOS_DELAY: Duration = Duration::from_millis(500);
+/// Later than this after the moment, it is not written but waited for the next one.
+const LATE: Duration = Duration::from_millis(5);
+/// Below this the moment is waited for without sleeping.
+const SPIN: Duration = Duration::from_millis(2);
+const MAX_ATTEMPTS: u32 = 10;
+const EDGE_LIMIT: Duration = Duration::from_secs(3);
+const SECOND: i128 = 1_000_000_000;
+
+impl<D: RtcDevice, K: Kernel> Rtc<D, K> {
+    /// Sets the clock ahead of the system clock by `ahead_nanos`: its time zone where it keeps local time, and what the
+    /// system clock is known to be wrong by.
+    ///
+    /// # Errors
+    /// [`RtcError`] when the device refuses, cannot hold the date, or the machine never hits the moment.
+    pub fn set(&self, ahead_nanos: i128, options: &SetOptions) -> Result<SetOutcome, RtcError> {
+        let mut outcome = self.write_at_moment(ahead_nanos, options)?;
+        if !options.verify {
+            return Ok(outcome);
+        }
+        let Some(first) = self.verified(ahead_nanos) else { return Ok(outcome) };
+        outcome.error = Some(error_of(&first, ahead_nanos));
+        if is_within(outcome.error, options.tolerance) {
+            return Ok(outcome);
+        }
+        // Once more: either it works, or the beat proves to be the chip's own.
+        let attempts = outcome.attempts;
+        let mut outcome = self.write_at_moment(ahead_nanos, options)?;
+        outcome.attempts += attempts;
+        if let Some(second) = self.verified(ahead_nanos) {
+            outcome.error = Some(error_of(&second, ahead_nanos));
+            outcome.keeps_phase = !is_within(outcome.error, options.tolerance)
+                && has_same_phase(&first, &second, options.tolerance.saturating_mul(2));
+        }
+        Ok(outcome)
+    }
+
+    /// The edge after setting; a late look is given a second chance. `None` when the clock does not say.
+    fn verified(&self, ahead_nanos: i128) -> Option<Edge> {
+        let first = self.read_at_edge(EDGE_LIMIT).ok()?;
+        if error_of(&first, ahead_nanos).abs() < NtpDuration::from_nanos(5_000_000) {
+            return Some(first);
+        }
+        match self.read_at_edge(EDGE_LIMIT) {
+            Ok(second) if second.ahead_nanos() > first.ahead_nanos() => Some(second),
+            _ => Some(first),
+        }
+    }
+
+    fn write_at_moment(&self, ahead_nanos: i128, options: &SetOptions) -> Result<SetOutcome, RtcError> {
+        let delay = options.delay.unwrap_or_else(|| self.usual_delay());
+        let delay = i128::from(delay.subsec_nanos());
+        let mut late = Duration::ZERO;
+        for attempt in 1..=MAX_ATTEMPTS {
+            let now = self.wanted_time(ahead_nanos)?;
+            // The second W is written at W + delay, so that W + 1 begins at W + 1.
+            let wait = (delay - now.to_nanos()).rem_euclid(SECOND);
+            let second = UnixTime::from_seconds(moved(now, wait - delay).seconds());
+            let moment = moved(second, delay);
+            let time = RtcTime::from_unix(second)?;
+            late = self.wait_until(moment, ahead_nanos)?;
+            if late > LATE {
+                continue;
+            }
+            let at = self.system_time()?;
+            self.device.set_time(&time).map_err(|errno| RtcError::system(Operation::RtcSet, errno))?;
+            let done = self.wanted_time(ahead_nanos)?.to_nanos() - moment.to_nanos();
+            late = Duration::from_nanos(u64::try_from(done).unwrap_or(0));
+            if late <= LATE.saturating_mul(4) || attempt == MAX_ATTEMPTS {
+                return Ok(SetOutcome { written: second, at, attempts: attempt, error: None, keeps_phase: false });
+            }
+        }
+        Err(RtcError::TooBusy { attempts: MAX_ATTEMPTS, late })
+    }
+
+    fn usual_delay(&self) -> Duration {
+        match self.driver() {
+            Some("rtc_cmos") | None => CMOS_DELAY,
+            Some(_) => Duration::ZERO,
+        }
+    }
+
+    fn system_time(&self) -> Result<UnixTime, RtcError> {
+        Ok(self.kernel.clock_gettime(ClockId::Realtime).map_err(|errno| ClockError::system(Operation::Read, errno))?)
+    }
+
+    /// What the hardware clock should show now.
+    fn wanted_time(&self, ahead_nanos: i128) -> Result<UnixTime, RtcError> {
+        Ok(moved(self.system_time()?, ahead_nanos))
+    }
+
+    /// Sleeps until shortly before `moment`, then watches; returns how late it is.
+    fn wait_until(&self, moment: UnixTime, ahead_nanos: i128) -> Result<Duration, RtcError> {
+        loop {
+            let left = moment.to_nanos() - self.wanted_time(ahead_nanos)?.to_nanos();
+            if left <= 0 {
+                return Ok(Duration::from_nanos(u64::try_from(-left).unwrap_or(u64::MAX)));
+            }
+            // A second at most, whatever becomes of the clock meanwhile.
+            let left = Duration::from_nanos(u64::try_from(left.min(SECOND)).unwrap_or(0));
+            if left > SPIN {
+                self.kernel.sleep(left - SPIN);
+            }
+        }
+    }
+}
+
+/// How far the clock is ahead of what it should show.
+fn error_of(edge: &Edge, ahead_nanos: i128) -> NtpDuration {
+    let nanos = edge.ahead_nanos() - ahead_nanos;
+    NtpDuration::from_nanos(i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX }))
+}
+
+fn is_within(error: Option<NtpDuration>, tolerance: Duration) -> bool {
+    error.is_some_and(|error| error.unsigned_abs() <= tolerance)
+}
+
+/// Whether two edges lie at the same place in the system clock's second.
+fn has_same_phase(first: &Edge, second: &Edge, tolerance: Duration) -> bool {
+    let apart = (second.system.to_nanos() - first.system.to_nanos()).rem_euclid(SECOND);
+    let apart = apart.min(SECOND - apart);
+    u128::try_from(apart).is_ok_and(|apart| apart <= tolerance.as_nanos())
+}
