@@ -13,3 +13,8 @@ pub mod summary;
 pub mod table;
 pub mod text;
 pub mod view;
+
+/// The examples of README.md, run as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub mod readme {}
