@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ntp_client::{Snapshot, System};
 use ntp_clock::{ClockError, ReadClock, Reading, SteerClock};
-use ntp_discipline::Engine;
+use ntp_discipline::{Engine, Status};
 use ntp_net::{Poller, Wake};
 use ntp_types::{ClockCommand, Instant, NtpDuration, NtpTimestamp};
 
@@ -44,8 +44,8 @@ pub struct TracePoint {
     pub time: Duration,
     /// What was known to be still to be corrected; where truth is known, the truth.
     pub offset: NtpDuration,
-    /// The error bound the client claimed.
-    pub bound: NtpDuration,
+    /// The error bound the client claimed, once it claimed one.
+    pub bound: Option<NtpDuration>,
 }
 
 /// Why a run ended early.
@@ -246,7 +246,8 @@ impl<E: Engine> Agent<E> {
         let time = now.since(self.started);
         if is_news {
             let offset = true_offset.unwrap_or(snapshot.system.offset);
-            self.trace.push(TracePoint { time, offset, bound: snapshot.system.bound });
+            let is_known = snapshot.system.status != Status::Unsynchronized;
+            self.trace.push(TracePoint { time, offset, bound: is_known.then_some(snapshot.system.bound) });
         }
         Ok(view.show(time, &snapshot, true_offset, is_news)?)
     }

@@ -44,7 +44,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 /// |offset| and bound, logarithmic.
 fn magnitude(area: &Area<'_>, trace: &[TracePoint], span: std::ops::Range<f64>) -> Result<(), Box<dyn Error>> {
     let of = |value: ntp_types::NtpDuration| value.abs().to_seconds_f64().max(FLOOR);
-    let values = trace.iter().flat_map(|point| [of(point.offset), of(point.bound)]);
+    let values = trace.iter().flat_map(|point| [Some(point.offset), point.bound]).flatten().map(of);
     let (low, high) = values.fold((1.0_f64, FLOOR), |(low, high), value| (low.min(value), high.max(value)));
     let mut chart = ChartBuilder::on(area)
         .margin(10)
@@ -58,9 +58,9 @@ fn magnitude(area: &Area<'_>, trace: &[TracePoint], span: std::ops::Range<f64>) 
         .bold_line_style(GRID)
         .y_desc("|offset|")
         .y_label_formatter(&|value| seconds(*value))
-        .x_label_formatter(&|value| format!("{value} s"))
+        .x_label_formatter(&|value| format!("{} s", (value * 1e3).round() / 1e3))
         .draw()?;
-    let bound = trace.iter().map(|point| (point.time.as_secs_f64(), of(point.bound)));
+    let bound = trace.iter().filter_map(|point| Some((point.time.as_secs_f64(), of(point.bound?))));
     chart
         .draw_series(LineSeries::new(bound, BOUND.stroke_width(2)))?
         .label("error bound")
@@ -83,28 +83,29 @@ fn magnitude(area: &Area<'_>, trace: &[TracePoint], span: std::ops::Range<f64>) 
 fn zoom(area: &Area<'_>, trace: &[TracePoint], span: std::ops::Range<f64>) -> Result<(), Box<dyn Error>> {
     let middle = (span.start + span.end) / 2.0;
     let late: Vec<_> = trace.iter().filter(|point| point.time.as_secs_f64() >= middle).collect();
+    let begin = late.first().map_or(middle, |point| point.time.as_secs_f64()).min(span.end - 1e-3);
     let offset = |point: &&TracePoint| (point.time.as_secs_f64(), point.offset.to_seconds_f64());
     let largest = late.iter().map(|point| point.offset.abs().to_seconds_f64()).fold(1e-7, f64::max);
-    let bound = late.iter().map(|point| point.bound.to_seconds_f64()).fold(f64::MAX, f64::min);
+    let bound = |point: &&&TracePoint| point.bound.map_or(0.0, |bound| bound.to_seconds_f64());
+    let widest = late.iter().map(|point| bound(&point)).fold(0.0, f64::max);
     // The band belongs into the picture, but not if the offset became a flat line beside it.
-    let height = (largest * 1.3).max(bound.min(largest * 4.0) * 1.2);
+    let height = if widest < largest * 40.0 { largest.max(widest) * 1.2 } else { largest * 2.0 };
     let mut chart = ChartBuilder::on(area)
         .margin(10)
         .margin_right(24)
         .x_label_area_size(28)
         .y_label_area_size(78)
-        .build_cartesian_2d(middle..span.end, -height..height)?;
+        .build_cartesian_2d(begin..span.end, -height..height)?;
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .y_desc("offset")
         .y_label_formatter(&|value| seconds(*value))
-        .x_label_formatter(&|value| format!("{value} s"))
+        .x_label_formatter(&|value| format!("{} s", (value * 1e3).round() / 1e3))
         .draw()?;
-    let clipped = |point: &&TracePoint| point.bound.to_seconds_f64().min(height);
-    let band = late.iter().map(|point| (point.time.as_secs_f64(), clipped(point)));
-    let below = late.iter().rev().map(|point| (point.time.as_secs_f64(), -clipped(point)));
+    let band = late.iter().map(|point| (point.time.as_secs_f64(), bound(&point).min(height)));
+    let below = late.iter().rev().map(|point| (point.time.as_secs_f64(), -bound(&point).min(height)));
     chart.draw_series([Polygon::new(band.chain(below).collect::<Vec<_>>(), BOUND.mix(0.15).filled())])?;
     chart.draw_series(LineSeries::new(late.iter().map(offset), OFFSET.stroke_width(2)))?;
     Ok(())

@@ -253,8 +253,7 @@ impl Association {
 
     /// A datagram that came in at `received` by our clock, which was `now` by the raw one.
     ///
-    /// `slewed` is what slewing put on our clock between two instants, so that T4 − T1 is time and not our own
-    /// correction; `own` are the reference ids under which other servers would name this machine.
+    /// `own` are the reference ids under which other servers would name this machine.
     ///
     /// # Errors
     /// [`Ignored`] says why it was not used. A kiss is obeyed before this returns.
@@ -264,10 +263,9 @@ impl Association {
         from: SocketAddr,
         received: NtpTimestamp,
         now: Instant,
-        slewed: impl FnOnce(Instant, Instant) -> NtpDuration,
         own: &[ReferenceId],
     ) -> Result<Answer, Ignored> {
-        let result = self.judge(bytes, from, received, now, slewed, own);
+        let result = self.judge(bytes, from, received, now, own);
         match &result {
             Ok(answer) => {
                 self.counters.accepted += 1;
@@ -325,15 +323,12 @@ impl Association {
         from: SocketAddr,
         received: NtpTimestamp,
         now: Instant,
-        slewed: impl FnOnce(Instant, Instant) -> NtpDuration,
         own: &[ReferenceId],
     ) -> Result<Answer, Ignored> {
         let Some(Flight { pending, sequence, sent, at, answered }) = self.flight.take() else {
             return Err(Ignored::Unsolicited);
         };
-        // Half of the slew is taken from each end: the offset stays that of the clock midway, the delay becomes time.
-        let half = slewed(at, now).half();
-        match pending.accept(bytes, from, sent + half, received - half) {
+        match pending.accept(bytes, from, sent, received) {
             Ok(reply) => {
                 let exchange = reply.exchange;
                 let (waited, limit) = (exchange.round_trip.elapsed(), NtpDuration::from_std(self.config.max_delay));

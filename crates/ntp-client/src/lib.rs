@@ -35,8 +35,7 @@
 //! What peers of ours get wrong and this does not: `DENY` and `RSTR` end the polling and `RATE` slows it down, but only
 //! after the origin check, so that nobody who cannot read our packets can bring it about; an unreachable server is asked
 //! ever less often, and what recovery costs is an eighth of the silence; one wrong datagram ends nothing; requests in
-//! flight over a step are discarded; slews while one is in flight are taken out of its delay; a server whose own source
-//! is this machine is not followed; no server delays another. Practices of RFC 8633 and RFC 9109 (nonce, advice of a new
+//! flight over a step are discarded; a server whose own source is this machine is not followed; no server delays another. Practices of RFC 8633 and RFC 9109 (nonce, advice of a new
 //! port for every poll, nothing about us on the wire) are the default.
 
 #![no_std]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use ntp_client::{SourceConfig, System, SystemConfig};
 use ntp_clock::{ReadClock, SoftwareClock, SteerClock, SystemClock};
-use ntp_discipline::{rfc5905, Engine, Policy, StepLimit};
+use ntp_discipline::{adaptive, rfc5905, Engine, Policy, StepLimit};
 use ntp_examples::address::Host;
 use ntp_examples::agent::{Agent, Failure};
 use ntp_examples::clock::AgentClock;
@@ -70,6 +70,9 @@ struct Arguments {
     #[arg(long, value_name = "LOG2", default_value_t = 10, allow_negative_numbers = true,
           value_parser = clap::value_parser!(i8).range(-4..=17))]
     maxpoll: i8,
+    /// How offset and frequency are estimated
+    #[arg(long, value_enum, default_value = "adaptive")]
+    engine: Discipline,
     /// Begin with a quick volley
     #[arg(long)]
     iburst: bool,
@@ -94,6 +97,17 @@ enum Clock {
     /// The machine's
     System,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Discipline {
+    /// Every sample weighed by what its delay says about it
+    Adaptive,
+    /// The filter, selection and loop of RFC 5905
+    Rfc5905,
+}
+
+/// Sources the adaptive engine fuses; more are measured and shown.
+const FUSED: usize = 16;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -142,14 +156,26 @@ fn has_sources(arguments: &Arguments) -> bool {
 
 fn run(arguments: &Arguments, policy: Policy) -> Result<bool, Failure> {
     let stop = Stop::on_signals()?;
-    let engine = rfc5905::Engine::new(policy, rfc5905::Options::default()).map_err(std::io::Error::other)?;
+    match arguments.engine {
+        Discipline::Adaptive => {
+            let engine = adaptive::Engine::<FUSED>::new(policy).map_err(std::io::Error::other)?;
+            run_with(arguments, engine, &stop)
+        }
+        Discipline::Rfc5905 => {
+            let engine = rfc5905::Engine::new(policy, rfc5905::Options::default()).map_err(std::io::Error::other)?;
+            run_with(arguments, engine, &stop)
+        }
+    }
+}
+
+fn run_with<E: Engine>(arguments: &Arguments, engine: E, stop: &Stop) -> Result<bool, Failure> {
     let seed = getrandom::u64().map_err(std::io::Error::from)?;
     let system = System::new(engine, SystemConfig { seed, precision: Precision::default() });
     let style = Style::choose(arguments.json);
     if has_sources(arguments) {
-        follow(arguments, system, &stop, style)
+        follow(arguments, system, stop, style)
     } else {
-        demonstrate(arguments, system, &stop, style)
+        demonstrate(arguments, system, stop, style)
     }
 }
 

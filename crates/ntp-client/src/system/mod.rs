@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use ntp_discipline::{Decision, Engine, Ledger, Sample, ServerState, Status, Verdict};
+use ntp_discipline::{Decision, Engine, Sample, ServerState, Status, Verdict};
 use ntp_types::{Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, ReferenceId};
 
 use crate::association::{reference_id_of, Answer, Association, Ignored, Request};
@@ -73,7 +73,6 @@ pub struct System<E: Engine> {
     queue: BTreeSet<(Instant, u32)>,
     pools: Vec<Pool>,
     own: Vec<ReferenceId>,
-    ledger: Ledger,
     command: Option<ClockCommand>,
     events: VecDeque<Event>,
     status: Status,
@@ -113,7 +112,6 @@ impl<E: Engine> System<E> {
             queue: BTreeSet::new(),
             pools: Vec::new(),
             own: Vec::new(),
-            ledger: Ledger::new(),
             command: None,
             events: VecDeque::new(),
             status: Status::default(),
@@ -255,12 +253,11 @@ impl<E: Engine> System<E> {
             self.strangers = self.strangers.saturating_add(1);
             return Err(Ignored::UnknownSource(from));
         };
-        let Self { slots, ledger, own, .. } = self;
-        let slewed = |start, end| ledger.slewed(end) - ledger.slewed(start);
+        let Self { slots, own, .. } = self;
         let Some(held) = slots.get_mut(index(id.slot)).and_then(|place| place.held.as_mut()) else {
             return Err(Ignored::UnknownSource(from));
         };
-        let result = held.association.handle_datagram(bytes, from, received, at, slewed, own);
+        let result = held.association.handle_datagram(bytes, from, received, at, own);
         match &result {
             Ok(answer) => self.use_answer(id, answer, at),
             Err(ignored) => self.note_ignored(id, *ignored, at),
@@ -295,7 +292,6 @@ impl<E: Engine> System<E> {
 
     /// What was done to our clock, by us or by anybody else.
     pub fn handle_applied(&mut self, applied: &Applied) {
-        self.ledger.handle_applied(applied);
         self.engine.handle_applied(&mut self.states, applied);
         if applied.stepped == NtpDuration::ZERO {
             return;

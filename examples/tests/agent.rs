@@ -1,0 +1,94 @@
+//! `ntp-agent` as a user runs it: the demonstration, wrong arguments, no server, a signal.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+fn agent(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ntp-agent"));
+    command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    agent(arguments).output().unwrap()
+}
+
+fn objects(output: &Output) -> Vec<Value> {
+    let text = std::str::from_utf8(&output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_demonstration_synchronises_and_says_so_truly() {
+    let directory = tempfile::tempdir().unwrap();
+    let plot = directory.path().join("plot.svg");
+    let output = run(&["--json", "--duration", "6", "--plot", plot.to_str().unwrap()]);
+    let objects = objects(&output);
+    let summary = objects.last().unwrap();
+    assert!(output.status.success(), "{summary} {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!((&summary["type"], &summary["good"]), (&"summary".into(), &true.into()));
+    assert!(summary["true_offset"].as_f64().unwrap().abs() <= summary["bound"].as_f64().unwrap());
+    assert_eq!(summary["rejected"].as_array().unwrap().len(), 1);
+    assert!((summary["frequency_ppm"].as_f64().unwrap() + 50.0).abs() < 20.0);
+    let first = objects.iter().find(|object| object["type"] == "status").unwrap();
+    assert!((first["true_offset"].as_f64().unwrap() - 0.35).abs() < 0.01, "it starts 0.35 s behind");
+    assert!(std::fs::read_to_string(plot).unwrap().trim_end().ends_with("</svg>"));
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused_in_one_line() {
+    for (arguments, status) in [
+        (&["--clock", "system", "--server", "127.0.0.1"][..], 1),
+        (&["--adjust"][..], 1),
+        (&["--clock", "system", "--adjust"][..], 1),
+        (&["--minpoll", "8", "--maxpoll", "6"][..], 1),
+        (&["--makestep", "-1", "3"][..], 1),
+        (&["--config", "/nonexistent/ntp.conf"][..], 1),
+        (&["--duration", "0"][..], 2),
+        (&["--server", "no spaces"][..], 2),
+        (&["--region", "ATLANTIS"][..], 2),
+        (&["--minpoll", "99"][..], 2),
+        (&["--nonsense"][..], 2),
+    ] {
+        let output = run(arguments);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {message}");
+        assert!(!message.contains("panicked") && !message.is_empty(), "{arguments:?}: {message}");
+        assert!(output.stdout.is_empty());
+        if status == 1 {
+            assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+            assert!(message.starts_with("ntp-agent: "), "{message}");
+        }
+    }
+}
+
+#[test]
+fn help_fits_a_terminal() {
+    let output = run(&["--help"]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+#[test]
+fn a_dead_server_ends_unsynchronised_and_says_so() {
+    let output = run(&["--server", "127.0.0.1:9", "--minpoll", "-2", "--maxpoll", "0", "--duration", "1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("unsynchronised") && text.contains("127.0.0.1:9"), "{text}");
+}
+
+#[test]
+fn a_signal_ends_it_cleanly_and_at_once() {
+    let mut child = agent(&["--server", "127.0.0.1:9"]).stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    let asked = Instant::now();
+    let kill = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", child.id())).status().unwrap();
+    assert!(kill.success());
+    let status = child.wait().unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(2));
+    assert_eq!(status.code(), Some(1), "ended by itself, unsynchronised");
+}
