@@ -294,16 +294,17 @@ impl Scanner<'_> {
         if whole + fraction == 0 {
             return None;
         }
+        let number = length;
+        let mut end = length;
         if matches!(self.0.get(length), Some(b'e' | b'E')) {
-            let rest = self.0.get(length + 1..)?;
+            let rest = self.0.get(length + 1..).unwrap_or_default();
             let sign = Self::sign(rest);
-            let digits = Self::digits(rest.get(sign..)?);
-            if digits == 0 {
-                return None; // scanf has taken the "e" by then, and gives up
-            }
+            let digits = Self::digits(rest.get(sign..).unwrap_or_default());
             length += 1 + sign + digits;
+            // glibc takes an "e" without digits as well, and leaves it out of the number.
+            end = if digits == 0 { number } else { length };
         }
-        let text = core::str::from_utf8(self.0.get(..length)?).ok()?;
+        let text = core::str::from_utf8(self.0.get(..end)?).ok()?;
         let value: f64 = text.parse().ok()?;
         self.advance(length);
         value.is_finite().then_some(value)
