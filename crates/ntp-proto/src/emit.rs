@@ -4,7 +4,7 @@
 //! allows, length words count the padding, and a MAC has a length that its version knows.
 
 use crate::error::{EmitError, Field, Needed};
-use crate::extension::ExtensionType;
+use crate::extension::{ExtensionField, ExtensionType};
 use crate::header::{Header, HEADER_LENGTH};
 use crate::packet::judge_lead;
 use crate::trailer::{self, FIELD_HEAD, FIELD_MIN, KEY_ID, LAST_FIELD_MIN, MAC_MAX};
@@ -33,8 +33,8 @@ pub struct PacketWriter<'b> {
     length: usize,
     /// Octets of the last field, 0 while there is none.
     last: usize,
-    /// Octets the whole packet may have, if it is an answer: those of the request.
-    limit: Option<usize>,
+    /// Octets the whole packet may have: in an answer those of the request.
+    limit: usize,
     version: Version,
 }
 
@@ -48,7 +48,7 @@ impl<'b> PacketWriter<'b> {
         let version = judge_lead(header.lead)
             .map_err(|_| EmitError::NotTime { version: header.version(), mode: header.mode() })?;
         header.emit(buffer)?;
-        Ok(Self { buffer, length: HEADER_LENGTH, last: 0, limit: None, version })
+        Ok(Self { buffer, length: HEADER_LENGTH, last: 0, limit: usize::MAX, version })
     }
 
     /// Begins an answer with its 48 octets; it may not grow beyond `limit`.
@@ -64,7 +64,7 @@ impl<'b> PacketWriter<'b> {
             Some(front) => *front = *header,
             None => return Err(EmitError::Buffer { field: Field::Header, needed: HEADER_LENGTH, had }),
         }
-        Ok(Self { buffer, length: HEADER_LENGTH, last: 0, limit: Some(limit), version })
+        Ok(Self { buffer, length: HEADER_LENGTH, last: 0, limit, version })
     }
 
     /// Adds an extension field, its value padded with zeros to a multiple of 4 octets and to 16 with its head.
@@ -96,6 +96,19 @@ impl<'b> PacketWriter<'b> {
             body.copy_from_slice(value);
         }
         self.last = length;
+        Ok(self)
+    }
+
+    /// Adds a field that was parsed, as it was.
+    #[inline(always)]
+    pub(crate) fn echo(mut self, field: &ExtensionField<'_>) -> Result<Self, EmitError> {
+        let place = self.take(Field::Extension, field.length())?;
+        let Some((head, body)) = place.split_first_chunk_mut::<FIELD_HEAD>() else { return Ok(self) };
+        let length = u16::try_from(field.length()).unwrap_or_default(); // was read from such a word
+        let ([t0, t1], [l0, l1]) = (field.kind.to_bits().to_be_bytes(), length.to_be_bytes());
+        *head = [t0, t1, l0, l1];
+        body.copy_from_slice(field.value);
+        self.last = field.length();
         Ok(self)
     }
 
@@ -154,8 +167,8 @@ impl<'b> PacketWriter<'b> {
     #[inline(always)]
     fn take(&mut self, field: Field, needed: usize) -> Result<&mut [u8], EmitError> {
         let length = self.length.saturating_add(needed);
-        if let Some(limit) = self.limit.filter(|&limit| length > limit) {
-            return Err(EmitError::LongerThanRequest { field, needed: length, had: limit });
+        if length > self.limit {
+            return Err(EmitError::LongerThanRequest { field, needed: length, had: self.limit });
         }
         let had = self.buffer.len().saturating_sub(self.length);
         let place = self.buffer.get_mut(self.length..length).ok_or(EmitError::Buffer { field, needed, had })?;

@@ -130,8 +130,9 @@ impl ClientRequest {
 }
 
 /// A timestamp that cannot be taken for an unset one.
+#[inline(always)]
 pub(crate) const fn set(timestamp: NtpTimestamp) -> NtpTimestamp {
-    NtpTimestamp::from_bits(timestamp.to_bits() | timestamp.is_unset() as u64)
+    NtpTimestamp::from_bits(if timestamp.is_unset() { 1 } else { timestamp.to_bits() })
 }
 
 /// A request that waits for its reply. Neither `Copy` nor `Clone`: it ends with its one good reply.

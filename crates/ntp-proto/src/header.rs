@@ -38,6 +38,12 @@ impl Lead {
         self.0
     }
 
+    /// Whether its pair of version and mode is in `set`, one bit for each of the 64.
+    #[inline(always)]
+    pub(crate) const fn is_in(self, set: u64) -> bool {
+        set >> (self.0 & 63) & 1 == 1
+    }
+
     /// Leap indicator, bits 7 and 6.
     #[must_use]
     #[inline]

@@ -8,6 +8,9 @@ use crate::header::{Header, Lead, HEADER_LENGTH};
 use crate::trailer::{self, Ambiguities, Ambiguity, Mac};
 use crate::{Mode, Version};
 
+/// Versions 1 to 4, modes 0 to 5: what carries time.
+const TIME: u64 = 0x3F_3F3F_3F00;
+
 /// What a datagram on port 123 is, by its first octet alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -72,10 +75,25 @@ impl<'a> Packet<'a> {
     /// [`ParseError`] with the first field that does not fit.
     #[inline(always)]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        Self::parse_if(bytes, TIME)
+    }
+
+    /// As [`parse`](Self::parse), of the versions and modes in `leads` alone: one bit for each of their 64 pairs.
+    #[inline(always)]
+    pub(crate) fn parse_if(bytes: &'a [u8], leads: u64) -> Result<Self, ParseError> {
         let (tail, header) = front(bytes)?;
-        let version = judge_lead(Lead::from_bits(header[0]))?;
-        let fields = trailer::split(version, tail)?;
+        let lead = Lead::from_bits(header[0]);
+        if !lead.is_in(leads) {
+            return Err(lead_error(lead));
+        }
+        let fields = trailer::split(lead.version(), tail)?;
         Ok(Self { header, bytes, fields, ambiguities: Ambiguities::NONE })
+    }
+
+    /// Of 48 octets that were judged by their first.
+    #[inline(always)]
+    pub(crate) const fn plain(header: &'a [u8; HEADER_LENGTH]) -> Self {
+        Self { header, bytes: header, fields: 0, ambiguities: Ambiguities::NONE }
     }
 
     /// Reads a packet as captures hold it: any version, and whatever follows the header.
@@ -312,6 +330,8 @@ pub struct Reader<'a> {
     header: &'a [u8; HEADER_LENGTH],
     tail: &'a [u8],
     rest: &'a [u8],
+    /// Octets beyond which what is left begins with a field.
+    fields_beyond: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -322,8 +342,9 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub fn new(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let (tail, header) = front(bytes)?;
-        judge_lead(Lead::from_bits(header[0]))?;
-        Ok(Self { header, tail, rest: tail })
+        let version = judge_lead(Lead::from_bits(header[0]))?;
+        let fields_beyond = if version.has_extensions() { trailer::MAC_MAX } else { usize::MAX };
+        Ok(Self { header, tail, rest: tail, fields_beyond })
     }
 
     /// The header's fields, decoded.
@@ -343,7 +364,7 @@ impl<'a> Iterator for Reader<'a> {
         if rest.is_empty() {
             return None;
         }
-        if rest.len() > trailer::MAC_MAX && Lead::from_bits(self.header[0]).version().has_extensions() {
+        if rest.len() > self.fields_beyond {
             return Some(match trailer::checked_field(rest) {
                 Ok((after, field)) => {
                     self.rest = after;
@@ -356,15 +377,15 @@ impl<'a> Iterator for Reader<'a> {
             });
         }
         self.rest = &[];
-        let judged = if Lead::from_bits(self.header[0]).version().has_extensions() {
-            trailer::judge_mac(self.tail, rest)
-        } else {
-            trailer::legacy(rest)
-        };
-        Some(judged.map(|()| match trailer::mac(rest) {
-            Some(mac) if !mac.digest.is_empty() => Part::Mac(mac),
-            _ => Part::CryptoNak,
-        }))
+        if self.fields_beyond == usize::MAX {
+            if let Err(error) = trailer::legacy(rest) {
+                return Some(Err(error));
+            }
+        } else if let Err(error) = trailer::judge_mac(self.tail, rest) {
+            return Some(Err(error));
+        }
+        let mac = trailer::mac(rest)?;
+        Some(Ok(if mac.digest.is_empty() { Part::CryptoNak } else { Part::Mac(mac) }))
     }
 }
 
@@ -384,9 +405,7 @@ fn front(bytes: &[u8]) -> Result<(&[u8], &[u8; HEADER_LENGTH]), ParseError> {
 /// The version, if the first octet has one that is known and a mode that carries time.
 #[inline(always)]
 pub(crate) fn judge_lead(lead: Lead) -> Result<Version, ParseError> {
-    // One bit for each of the 64 pairs of version and mode: versions 1 to 4, modes 0 to 5.
-    const TIME: u64 = 0x3F_3F3F_3F00;
-    if TIME >> (lead.to_bits() & 63) & 1 == 0 {
+    if !lead.is_in(TIME) {
         return Err(lead_error(lead));
     }
     Ok(lead.version())

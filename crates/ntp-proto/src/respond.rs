@@ -18,7 +18,8 @@ use crate::{ExtensionType, Mode, Packet, Version};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Request<'a> {
     packet: Packet<'a>,
-    answer: Mode,
+    /// Version and mode of the answer, without leap indicator.
+    answer: Lead,
 }
 
 /// Why a datagram gets no answer.
@@ -45,6 +46,17 @@ impl<'a> Request<'a> {
     /// [`NotARequest`].
     #[inline(always)]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NotARequest> {
+        // The request without anything after its header, which nearly all are, needs no more than this.
+        if let Ok(header) = <&[u8; HEADER_LENGTH]>::try_from(bytes) {
+            if let Some(answer) = answer_to(Lead::from_bits(header[0])) {
+                return Ok(Self { packet: Packet::plain(header), answer });
+            }
+        }
+        Self::parse_any(bytes)
+    }
+
+    #[inline(never)]
+    fn parse_any(bytes: &'a [u8]) -> Result<Self, NotARequest> {
         Self::of(Packet::parse(bytes)?)
     }
 
@@ -54,14 +66,10 @@ impl<'a> Request<'a> {
     /// [`NotARequest::Mode`].
     #[inline(always)]
     pub fn of(packet: Packet<'a>) -> Result<Self, NotARequest> {
-        let (mode, version) = (packet.mode(), packet.version());
-        let answer = match mode {
-            Mode::Client => Mode::Server,
-            Mode::SymmetricActive => Mode::SymmetricPassive,
-            Mode::Reserved if version == Version::V1 => Mode::Server,
-            _ => return Err(NotARequest::Mode { mode, version }),
-        };
-        Ok(Self { packet, answer })
+        match answer_to(packet.lead()) {
+            Some(answer) => Ok(Self { packet, answer }),
+            None => Err(NotARequest::Mode { mode: packet.mode(), version: packet.version() }),
+        }
     }
 
     /// The packet.
@@ -75,8 +83,28 @@ impl<'a> Request<'a> {
     #[must_use]
     #[inline]
     pub const fn answer_mode(&self) -> Mode {
-        self.answer
+        self.answer.mode()
     }
+}
+
+/// Version and mode of the answer to each pair of version and mode, eight modes a line; zero where there is none.
+#[rustfmt::skip]
+const ANSWERS: [u8; 64] = [
+    0, 0, 0, 0, 0, 0, 0, 0,
+    0o14, 0o12, 0, 0o14, 0, 0, 0, 0,
+    0, 0o22, 0, 0o24, 0, 0, 0, 0,
+    0, 0o32, 0, 0o34, 0, 0, 0, 0,
+    0, 0o42, 0, 0o44, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+/// Version and mode of the answer; `None` to what asks for nothing.
+#[inline(always)]
+fn answer_to(lead: Lead) -> Option<Lead> {
+    let answer = ANSWERS.get(usize::from(lead.to_bits() & 63)).copied().filter(|&answer| answer != 0);
+    answer.map(Lead::from_bits)
 }
 
 /// What a server says about its own time in every answer.
@@ -161,8 +189,7 @@ impl AnswerTemplate {
     #[must_use]
     #[inline(always)]
     pub fn answer(&self, request: &Request<'_>, receive: NtpTimestamp, transmit: NtpTimestamp) -> [u8; HEADER_LENGTH] {
-        let [.., o0, o1, o2, o3, o4, o5, o6, o7] = *request.packet.header_bytes();
-        self.patch(request, [o0, o1, o2, o3, o4, o5, o6, o7], receive, transmit)
+        self.patch(request, &request.packet.header_bytes()[40..48], receive, transmit)
     }
 
     /// The interleaved answer: the request's *receive* timestamp as origin, and when the answer before truly left.
@@ -175,7 +202,7 @@ impl AnswerTemplate {
         receive: NtpTimestamp,
         previous_transmit: NtpTimestamp,
     ) -> [u8; HEADER_LENGTH] {
-        self.patch(request, request.packet.receive_timestamp().to_bytes(), receive, previous_transmit)
+        self.patch(request, &request.packet.header_bytes()[32..40], receive, previous_transmit)
     }
 
     /// A kiss-o'-death: leap 3, stratum 0, the code as reference id; `poll` is the least interval asked for.
@@ -184,6 +211,7 @@ impl AnswerTemplate {
     ///
     /// Source: RFC 5905 §7.4.
     #[must_use]
+    #[inline(always)]
     pub fn kiss(
         &self,
         request: &Request<'_>,
@@ -191,16 +219,19 @@ impl AnswerTemplate {
         poll: Poll,
         receive: NtpTimestamp,
     ) -> [u8; HEADER_LENGTH] {
-        let asked = request.packet.header();
-        let mut header = Header::new(LeapIndicator::Unsynchronized, asked.version(), request.answer);
-        header.poll = asked.poll.max(poll);
-        header.precision = Header::from_bytes(&self.octets).precision;
-        header.reference_id = code.into();
-        header.reference_timestamp = set(receive);
-        header.origin_timestamp = asked.transmit_timestamp;
-        header.receive_timestamp = set(receive);
-        header.transmit_timestamp = set(receive);
-        header.to_bytes()
+        let asked = request.packet.header_bytes();
+        let receive = set(receive).to_bytes();
+        let lead = Lead::new(LeapIndicator::Unsynchronized, Version::from_bits(0), Mode::Reserved);
+        let mut answer = [0; HEADER_LENGTH];
+        answer[0] = lead.to_bits() | request.answer.to_bits();
+        answer[2] = request.packet.poll().max(poll).log2().to_be_bytes()[0];
+        answer[3] = self.octets[3];
+        answer[12..16].copy_from_slice(&code.to_bytes());
+        answer[16..24].copy_from_slice(&receive);
+        answer[24..32].copy_from_slice(&asked[40..48]);
+        answer[32..40].copy_from_slice(&receive);
+        answer[40..48].copy_from_slice(&receive);
+        answer
     }
 
     /// Begins an answer in `buffer`, to add extension fields and a MAC or a crypto-NAK. `octets` is one of the answers above.
@@ -227,7 +258,7 @@ impl AnswerTemplate {
         let kiss = self.kiss(request, KissCode::NtsNak, request.packet.poll(), receive);
         let writer = Self::begin(request, &kiss, buffer)?;
         match request.packet.extension(ExtensionType::UNIQUE_IDENTIFIER) {
-            Some(identifier) => writer.field(identifier.kind, identifier.value)?.finish(),
+            Some(identifier) => writer.echo(&identifier)?.finish(),
             None => writer.finish(),
         }
     }
@@ -236,15 +267,14 @@ impl AnswerTemplate {
     fn patch(
         &self,
         request: &Request<'_>,
-        origin: [u8; 8],
+        origin: &[u8],
         receive: NtpTimestamp,
         transmit: NtpTimestamp,
     ) -> [u8; HEADER_LENGTH] {
-        let asked = request.packet.header();
         let mut answer = self.octets;
-        answer[0] |= asked.lead.to_bits() & 0x38 | request.answer.to_bits();
+        answer[0] |= request.answer.to_bits();
         answer[2] = request.packet.header_bytes()[2];
-        answer[24..32].copy_from_slice(&origin);
+        answer[24..32].copy_from_slice(origin);
         answer[32..40].copy_from_slice(&set(receive).to_bytes());
         answer[40..48].copy_from_slice(&set(transmit).to_bytes());
         answer

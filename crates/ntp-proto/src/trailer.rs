@@ -155,8 +155,13 @@ pub(crate) fn split(version: Version, tail: &[u8]) -> Result<usize, ParseError> 
             Err(_) => return Err(field_error(tail, rest)),
         }
     }
-    // `tail` begins with what was skipped, so this cannot wrap; and the compiler need not know.
-    judge_mac(tail, rest).map(|()| tail.len().wrapping_sub(rest.len()))
+    judge_mac(tail, rest).map(|()| length_before(tail, rest))
+}
+
+/// Octets of `tail` before `rest`, its end. That it is its end, the compiler need not know: the difference wraps.
+#[inline(always)]
+const fn length_before(tail: &[u8], rest: &[u8]) -> usize {
+    tail.len().wrapping_sub(rest.len())
 }
 
 /// Where the fields end, and what remains doubtful. Never refuses.
@@ -176,7 +181,7 @@ pub(crate) fn split_lenient(version: Version, tail: &[u8]) -> (usize, Ambiguitie
         }
     }
     doubt_mac(version, rest, &mut doubts);
-    (tail.len().wrapping_sub(rest.len()), doubts)
+    (length_before(tail, rest), doubts)
 }
 
 /// Whether what is left after the fields can be what it is read as.
@@ -221,12 +226,14 @@ pub(crate) fn mac(rest: &[u8]) -> Option<Mac<'_>> {
 /// The next field, its length judged.
 #[inline(always)]
 pub(crate) fn checked_field(input: &[u8]) -> IResult<&[u8], ExtensionField<'_>, Fault> {
-    let (rest, [kind @ .., high, low]) = array::<FIELD_HEAD>(input)?;
+    let (_, [kind @ .., high, low]) = array::<FIELD_HEAD>(input)?;
     let length = usize::from(u16::from_be_bytes([*high, *low]));
     if !is_field_length(length) {
         return Err(nom::Err::Error(Fault));
     }
-    let (rest, value) = take(length.wrapping_sub(FIELD_HEAD))(rest)?;
+    // Taken whole: the length test above also proves the head inside, so no other is left.
+    let (rest, whole) = octets(length)(input)?;
+    let value = whole.get(FIELD_HEAD..).unwrap_or_default();
     Ok((rest, ExtensionField { kind: ExtensionType::from_bits(u16::from_be_bytes(*kind)), value }))
 }
 
@@ -235,7 +242,7 @@ pub(crate) fn checked_field(input: &[u8]) -> IResult<&[u8], ExtensionField<'_>, 
 pub(crate) fn field(input: &[u8]) -> IResult<&[u8], ExtensionField<'_>, Fault> {
     let (rest, [kind @ .., high, low]) = array::<FIELD_HEAD>(input)?;
     let length = usize::from(u16::from_be_bytes([*high, *low]));
-    let (rest, value) = take(length.checked_sub(FIELD_HEAD).ok_or(nom::Err::Error(Fault))?)(rest)?;
+    let (rest, value) = octets(length.checked_sub(FIELD_HEAD).ok_or(nom::Err::Error(Fault))?)(rest)?;
     Ok((rest, ExtensionField { kind: ExtensionType::from_bits(u16::from_be_bytes(*kind)), value }))
 }
 
@@ -340,6 +347,15 @@ impl NomError<&[u8]> for Fault {
     #[inline(always)]
     fn append(_: &[u8], _: ErrorKind, other: Self) -> Self {
         other
+    }
+}
+
+/// nom's `take` for a count that is not constant: where both halves are used, `take` leaves a path to a panic behind.
+#[inline(always)]
+fn octets<'a>(count: usize) -> impl Fn(&'a [u8]) -> IResult<&'a [u8], &'a [u8], Fault> {
+    move |input| match input.split_at_checked(count) {
+        Some((taken, rest)) => Ok((rest, taken)),
+        None => Err(nom::Err::Error(Fault)),
     }
 }
 
