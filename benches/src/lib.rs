@@ -4,6 +4,7 @@
 //! under callgrind (instructions); `--features peers` adds other people's codecs to the same run.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench stops at a fault
+#![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss)] // octets in two's complement
 
 pub mod callgrind;
 pub mod codec;
