@@ -105,6 +105,4 @@ pub struct SendReport {
     pub blocked: usize,
     /// The system's error number of the last that was refused.
     pub error: Option<i32>,
-    /// Names the reply that was to be stamped, if it was sent.
-    pub stamp: Option<TransmitId>,
 }

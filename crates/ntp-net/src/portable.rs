@@ -233,6 +233,12 @@ impl Batch {
 
     /// There are no transmit stamps.
     pub fn stamp(&mut self, _position: usize) {}
+
+    /// None.
+    #[must_use]
+    pub const fn stamps(&self) -> &[(usize, TransmitId)] {
+        &[]
+    }
 }
 
 /// A set of sockets to wait for, looked at once in a while.
@@ -327,7 +333,7 @@ mod tests {
         batch.respond(|datagram, buffer| (buffer[0] != b't').then_some(datagram.len));
         batch.replies_mut(|position, buffer| buffer[0] = b'0' + u8::try_from(position).unwrap());
         batch.stamp(0);
-        assert_eq!(batch.replies(), 2);
+        assert_eq!((batch.replies(), batch.stamps()), (2, &[][..]));
         assert_eq!(server.send_batch(&mut batch), SendReport { sent: 2, ..SendReport::default() });
         batch.clear();
         assert!(batch.push(&server, client.local_addr().unwrap(), None, |buffer| {

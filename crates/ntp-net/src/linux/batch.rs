@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::PoisonError;
 
-use super::control::{Ancillary, Writer};
+use super::control::{self, Ancillary, Writer};
 use super::name::{Family, Name};
 use super::sys::Messages;
 use super::{is_icmp, Socket, PENDING_ERRORS};
@@ -40,8 +40,10 @@ pub struct Batch {
     touched: usize,
     /// The slot of each reply, in the order of sending.
     replies: Vec<u16>,
-    /// The reply that is to be stamped.
-    stamped: Option<usize>,
+    /// The replies to be stamped, in order.
+    stamped: Vec<u16>,
+    /// Those that were sent, with the number under which the stamp will come.
+    stamps: Vec<(usize, TransmitId)>,
 }
 
 impl Batch {
@@ -56,7 +58,8 @@ impl Batch {
             received: 0,
             touched: count,
             replies: Vec::with_capacity(count),
-            stamped: None,
+            stamped: Vec::with_capacity(count),
+            stamps: Vec::with_capacity(count),
         }
     }
 
@@ -78,7 +81,7 @@ impl Batch {
     #[inline]
     pub fn respond(&mut self, mut answer: impl FnMut(&Datagram, &mut [u8]) -> Option<usize>) {
         self.replies.clear();
-        self.stamped = None;
+        self.stamped.clear();
         // Where the kernel did not stamp, one reading serves the whole batch.
         let mut awake = None;
         for index in 0..self.received {
@@ -148,7 +151,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.received = 0;
         self.replies.clear();
-        self.stamped = None;
+        self.stamped.clear();
     }
 
     /// Goes over the received datagrams in order, without answering.
@@ -168,18 +171,31 @@ impl Batch {
         }
     }
 
-    /// Asks for a transmit stamp of the reply in `position`; [`SendReport::stamp`] will name it. One for each batch.
+    /// Asks for a transmit stamp of the reply in `position`; [`stamps`](Self::stamps) will name it. Positions must come
+    /// in ascending order; another is passed over.
     pub fn stamp(&mut self, position: usize) {
-        self.stamped = (position < self.replies.len()).then_some(position);
+        let is_next = self.stamped.last().map_or(true, |&last| usize::from(last) < position);
+        if is_next && position < self.replies.len() {
+            #[allow(clippy::cast_possible_truncation)] // at most 1024
+            self.stamped.push(position as u16);
+        }
     }
 
-    /// Writes the stamp's control messages behind the `plain` octets of the others; with `number`, the kernel is told
-    /// our count.
-    fn write_stamp(&mut self, position: usize, plain: usize, flags: u32, number: Option<u32>) {
+    /// The replies of the last [`Socket::send_batch`] that were sent and will be stamped: position, and the id that the
+    /// stamp will bear.
+    #[must_use]
+    pub fn stamps(&self) -> &[(usize, TransmitId)] {
+        &self.stamps
+    }
+
+    /// Writes the stamp's control messages behind the source address; with `number`, the kernel is told our count.
+    fn write_stamp(&mut self, position: usize, flags: u32, number: Option<TransmitId>) {
         let Some(index) = self.replies.get(position).map(|&index| usize::from(index)) else { return };
-        let (len, _) = self.messages.out_lens(position);
-        let mut writer = Writer::behind(self.messages.control_out(index), plain);
-        writer.stamp(flags, number);
+        let (len, control_len) = self.messages.out_lens(position);
+        let control = self.messages.control_out(index);
+        let plain = control::source_len(&control.0, control_len);
+        let mut writer = Writer::behind(control, plain);
+        writer.stamp(flags, number.map(TransmitId::to_bits));
         let control_len = writer.len();
         self.messages.reply(position, index, len, control_len);
     }
@@ -215,33 +231,48 @@ impl Socket {
     /// Sends the replies. One that the kernel refuses (source port 0, no route, a firewall) loses only itself.
     pub fn send_batch(&self, batch: &mut Batch) -> SendReport {
         let total = batch.replies.len();
-        let Some(position) = batch.stamped.take().filter(|_| self.transmit_flags != 0) else {
+        batch.stamps.clear();
+        if batch.stamped.is_empty() || self.transmit_flags == 0 {
             return self.send_from(batch, 0, total, |_, _, _| false);
-        };
+        }
         // Held over the call, so that our count and the kernel's keep the same order.
         let mut state = self.transmit.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, plain) = batch.messages.out_lens(position);
-        batch.write_stamp(position, plain, self.transmit_flags, state.numbered.then_some(state.next));
-        let mut refused = false;
-        let mut report = self.send_from(batch, 0, total, |batch, at, error| {
-            if at == position && state.numbered && error == Some(libc::EINVAL) {
+        let mut stamped = std::mem::take(&mut batch.stamped);
+        for &position in &stamped {
+            let id = TransmitId(state.next);
+            state.next = state.next.wrapping_add(1);
+            batch.stamps.push((position.into(), id));
+            batch.write_stamp(position.into(), self.transmit_flags, state.numbered.then_some(id));
+        }
+        let mut is_counted = true;
+        let report = self.send_from(batch, 0, total, |batch, at, error| {
+            let Some(first) = batch.stamps.iter().position(|&(position, _)| position == at) else { return false };
+            if state.numbered && error == Some(libc::EINVAL) {
                 // Either this reply or the number is refused: without the number it shows which.
                 state.numbered = false;
-                state.base = state.next;
-                batch.write_stamp(position, plain, self.transmit_flags, None);
+                state.base = batch.stamps.get(first).map_or(0, |&(_, id)| id.0);
+                for place in first..batch.stamps.len() {
+                    if let Some(&(position, _)) = batch.stamps.get(place) {
+                        batch.write_stamp(position, self.transmit_flags, None);
+                    }
+                }
                 return true;
             }
-            refused |= at == position;
+            batch.stamps.remove(first);
+            is_counted = false;
             false
         });
-        if refused || position >= total - report.blocked {
-            if !state.numbered && self.restart_count().is_ok() {
-                state.base = state.next;
-            }
-            return report;
+        let sent = total - report.blocked;
+        is_counted &= report.blocked == 0;
+        batch.stamps.retain(|&(position, _)| position < sent);
+        if !state.numbered && !is_counted {
+            // Kernels differ in whether a refused datagram counts: begin again from zero.
+            batch.stamps.clear();
+            state.base = state.next;
+            let _ = self.restart_count();
         }
-        report.stamp = Some(TransmitId(state.next));
-        state.next = state.next.wrapping_add(1);
+        stamped.clear();
+        batch.stamped = stamped;
         report
     }
 

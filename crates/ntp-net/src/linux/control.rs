@@ -226,6 +226,15 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Octets of the source address at the front of `control`, of which `len` octets are written: 0 without one.
+pub(super) fn source_len(control: &[u8], len: usize) -> usize {
+    let written = control.get(..len).unwrap_or(&[]);
+    match Walk(written).next() {
+        Some(first) if first.level != libc::SOL_SOCKET => aligned(HEADER + first.data.len()),
+        _ => 0,
+    }
+}
+
 /// `SCM_TS_OPT_ID` of Linux 6.13 and later, not in libc.
 const SCM_TS_OPT_ID: i32 = 81;
 
