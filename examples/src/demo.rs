@@ -135,7 +135,7 @@ impl DemoServer {
             let request = buffer.get(..datagram.len).unwrap_or_default();
             let mut answer = [0; DATAGRAM];
             let reading = Stamp::user_now().time;
-            let transmit = reading + self.lead.at(0) + self.error;
+            let transmit = reading + self.lead.at(1, 0) + self.error;
             let outcome = self.server.respond(request, datagram.source, received, transmit, now, &mut answer);
             if let (Outcome::Response { length, .. }, false) = (outcome, datagram.truncated) {
                 let answer = answer.get(..length).unwrap_or_default();
@@ -152,7 +152,7 @@ impl DemoServer {
         while let Ok(event) = self.socket.next_event(&mut [0; DATAGRAM]) {
             if let (Event::Transmitted(left), Some((id, reading))) = (event, self.sent) {
                 if left.id == id {
-                    self.lead.learn(0, left.stamp.time - reading);
+                    self.lead.learn_send(0, left.stamp.time - reading);
                 }
             }
         }

@@ -8,6 +8,7 @@ pub mod json;
 pub mod plot;
 pub mod ports;
 pub mod roster;
+pub mod serve;
 pub mod stop;
 pub mod summary;
 pub mod table;

@@ -24,6 +24,11 @@ impl Stop {
         Ok(stop)
     }
 
+    /// Asks for the end, as the signals do.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Whether it is time to end.
     #[must_use]
     pub fn is_asked(&self) -> bool {

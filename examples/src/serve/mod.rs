@@ -1,0 +1,196 @@
+//! `ntp-serve`: sockets, workers, what they share, and how it ends.
+
+mod arguments;
+mod from_agent;
+mod metrics;
+mod privilege;
+mod worker;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use ntp_net::{BindError, Options, Socket};
+use ntp_server::{Counters, Server, ServerClock};
+use ntp_types::{Precision, Stratum};
+
+use crate::stop::Stop;
+
+pub use self::arguments::{Arguments, RateArgument};
+use self::worker::{Sent, Shared, Worker, LOOK_UP};
+
+/// The precision claimed: a reading of the clock takes some tens of nanoseconds.
+pub(crate) const PRECISION: Precision = Precision::from_log2(-24);
+/// Octets of socket buffers: room for the requests of a busy moment.
+const BUFFER: usize = 4 << 20;
+/// Answers remembered for interleaved clients, for each worker: 16 octets each.
+const REMEMBERED: usize = 1 << 16;
+
+/// Why serving ended or did not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A socket could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Something else the system refused.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+fn failed(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
+    move |source| ServeError::System { what, source }
+}
+
+/// What was done in all.
+#[derive(Debug, Clone, Copy)]
+pub struct Summary {
+    counters: Counters,
+    sent: Sent,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "received {}, answers sent {}", self.counters.received, self.sent.sent)?;
+        if self.sent.refused > 0 {
+            write!(f, ", refused by the kernel {}", self.sent.refused)?;
+        }
+        if self.sent.blocked > 0 {
+            write!(f, ", without room to send {}", self.sent.blocked)?;
+        }
+        for (name, _, count) in self.counters.outcomes().into_iter().filter(|&(_, _, count)| count > 0) {
+            write!(f, "\n  {name:<14} {count}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// [`ServeError`].
+pub fn run(arguments: &Arguments) -> Result<Summary, ServeError> {
+    let stop = Stop::on_signals().map_err(failed("cannot listen to signals"))?;
+    let sockets = open(arguments)?;
+    let metrics = arguments.metrics.map(metrics::listen).transpose().map_err(failed("cannot show metrics"))?;
+    let from_agent = arguments.from_agent.as_deref().map(from_agent::open).transpose();
+    let from_agent = from_agent.map_err(failed("cannot read the agent's lines"))?;
+    privilege::drop_to(&arguments.user).map_err(failed("cannot drop privileges"))?;
+
+    let clock = match arguments.stratum {
+        Some(stratum) => ServerClock::local(Stratum::from_bits(stratum), PRECISION),
+        None => ServerClock::unsynchronized(PRECISION),
+    };
+    let servers = respond_with(arguments, clock, sockets.len())?;
+    let shared = Arc::new(Shared::new(sockets.len(), clock, stop));
+    for socket in &sockets {
+        let address = socket.local_addr().map_err(failed("cannot tell the address"))?;
+        eprintln!("serving on {address}, receive stamps by the {}", socket.granted().receive_stamps);
+    }
+    if let Some(lines) = from_agent {
+        from_agent::follow(lines, &shared);
+    }
+    thread::scope(|scope| {
+        let workers: Vec<_> = servers
+            .into_iter()
+            .zip(&sockets)
+            .enumerate()
+            .map(|(index, (server, socket))| {
+                let shared = &shared;
+                scope.spawn(move || Worker::new(shared, index, socket, server).run())
+            })
+            .collect();
+        if let Some(listener) = metrics {
+            let shared = &shared;
+            scope.spawn(move || metrics::serve(&listener, shared));
+        }
+        watch(&workers, &shared.stop);
+        workers.into_iter().try_for_each(|worker| match worker.join() {
+            Ok(result) => result.map_err(failed("a worker ended")),
+            Err(_) => Err(failed("a worker ended")(io::Error::other("it panicked"))),
+        })
+    })?;
+    let (counters, sent) = shared.totals();
+    Ok(Summary { counters, sent })
+}
+
+/// Waits for the end: the signals' or, early, a worker's.
+fn watch<T>(workers: &[thread::ScopedJoinHandle<'_, T>], stop: &Stop) {
+    while !stop.is_asked() {
+        if workers.iter().any(thread::ScopedJoinHandle::is_finished) {
+            stop.ask();
+        }
+        thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+/// One socket for each worker of each address.
+fn open(arguments: &Arguments) -> Result<Vec<Socket>, ServeError> {
+    let mut sockets = Vec::new();
+    for &address in &arguments.listen {
+        let options = Options::new()
+            .errors(false)
+            .transmit_stamps(true)
+            // A socket on one address answers from there anyway.
+            .packet_info(address.ip().is_unspecified())
+            .reuse_port(arguments.workers > 1)
+            .receive_buffer(BUFFER)
+            .send_buffer(BUFFER)
+            .wait(LOOK_UP);
+        let mut bound = address;
+        for _ in 0..arguments.workers {
+            let socket = bind(bound, &options)?;
+            // Port 0 is chosen once, and the other workers follow.
+            bound = socket.local_addr().map_err(failed("cannot tell the address"))?;
+            sockets.push(socket);
+        }
+    }
+    Ok(sockets)
+}
+
+/// A socket; where there is no IPv6, its wildcard means all of IPv4.
+fn bind(address: SocketAddr, options: &Options) -> Result<Socket, BindError> {
+    match Socket::bind(address, options) {
+        Err(BindError::Open { .. }) if address.is_ipv6() && address.ip().is_unspecified() => {
+            Socket::bind(SocketAddr::from(([0, 0, 0, 0], address.port())), options)
+        }
+        bound => bound,
+    }
+}
+
+/// The workers' responders.
+fn respond_with(arguments: &Arguments, clock: ServerClock, workers: usize) -> Result<Vec<Server>, ServeError> {
+    let rules = arguments.rules();
+    let mut servers = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let mut server = Server::new(clock);
+        if let Some(rules) = &rules {
+            server = server.with_access(Arc::clone(rules));
+        }
+        if let Some(RateArgument(limit)) = &arguments.rate_limit {
+            server = server.with_rate_limit(limit, random()?);
+        }
+        if let Some(rate) = arguments.ceiling {
+            server = server.with_ceiling(rate);
+        }
+        if arguments.interleaved {
+            server = server.with_interleaving(REMEMBERED, random()?);
+        }
+        servers.push(server);
+    }
+    Ok(servers)
+}
+
+fn random() -> Result<u128, ServeError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| failed("no random numbers")(error.into()))?;
+    Ok(u128::from_ne_bytes(bytes))
+}

@@ -1,0 +1,234 @@
+//! The loop of one `ntp-serve` worker: a batch in, answers in place, a batch out.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant as SystemInstant};
+
+use ntp_net::{Batch, Event, SendLead, Socket, Stamp, TransmitId};
+use ntp_server::{Counters, Outcome, Server, ServerClock, TransmitToken, MAX_REQUEST};
+use ntp_types::{Instant, NtpTimestamp};
+
+use crate::stop::Stop;
+
+/// Datagrams taken with one system call.
+pub(super) const BATCH: usize = 64;
+/// How often a worker looks up from its socket: for the stop sign, a new clock, and to publish its counts.
+pub(super) const LOOK_UP: Duration = Duration::from_millis(500);
+/// Transmit stamps waited for at once; older ones are given up.
+const OUTSTANDING: usize = 256;
+
+/// What the workers share with the main thread. Each touches it twice a second.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Set by the signals that end the program.
+    pub(super) stop: Stop,
+    clock: Mutex<ServerClock>,
+    /// Counts up with each new clock.
+    generation: AtomicU64,
+    counters: Vec<Mutex<(Counters, Sent)>>,
+    started: SystemInstant,
+}
+
+/// What became of the answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sent {
+    /// Handed to the kernel.
+    pub(super) sent: u64,
+    /// Refused by it, each for itself.
+    pub(super) refused: u64,
+    /// Not sent because the socket was full.
+    pub(super) blocked: u64,
+}
+
+impl Shared {
+    /// For `workers` threads that serve `clock` until `stop` is set.
+    #[must_use]
+    pub(super) fn new(workers: usize, clock: ServerClock, stop: Stop) -> Self {
+        let counters = (0..workers).map(|_| Mutex::default()).collect();
+        let (clock, generation) = (Mutex::new(clock), AtomicU64::new(0));
+        Self { stop, clock, generation, counters, started: SystemInstant::now() }
+    }
+
+    /// The monotonic time base of the workers.
+    #[must_use]
+    pub(super) fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// The clock changed its mind about itself.
+    pub(super) fn set_clock(&self, clock: ServerClock) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The counts of all workers together.
+    #[must_use]
+    pub(super) fn totals(&self) -> (Counters, Sent) {
+        let mut totals = (Counters::default(), Sent::default());
+        for worker in &self.counters {
+            let (counters, sent) = *worker.lock().unwrap_or_else(PoisonError::into_inner);
+            totals.0 += counters;
+            totals.1.sent += sent.sent;
+            totals.1.refused += sent.refused;
+            totals.1.blocked += sent.blocked;
+        }
+        totals
+    }
+}
+
+/// Why a transmit stamp is waited for.
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    /// To learn how long sending takes: position, and when sending began.
+    Lead(usize, NtpTimestamp),
+    /// For an interleaved client's next answer.
+    Answer(TransmitToken),
+}
+
+/// One worker: a socket, a responder, and what it has learnt about sending.
+#[derive(Debug)]
+pub(super) struct Worker<'a> {
+    shared: &'a Shared,
+    index: usize,
+    socket: &'a Socket,
+    server: Server,
+    batch: Batch,
+    lead: SendLead,
+    outstanding: Vec<(TransmitId, Purpose)>,
+    interleaved: Vec<(usize, TransmitToken)>,
+    sent: Sent,
+    generation: u64,
+}
+
+impl<'a> Worker<'a> {
+    /// The worker number `index`.
+    #[must_use]
+    pub(super) fn new(shared: &'a Shared, index: usize, socket: &'a Socket, server: Server) -> Self {
+        Self {
+            shared,
+            index,
+            socket,
+            server,
+            batch: Batch::new(BATCH, MAX_REQUEST),
+            lead: SendLead::new(),
+            outstanding: Vec::with_capacity(OUTSTANDING),
+            interleaved: Vec::with_capacity(BATCH),
+            sent: Sent::default(),
+            generation: 0,
+        }
+    }
+
+    /// Serves until told to stop.
+    ///
+    /// # Errors
+    /// What the kernel says of a socket that can no longer be read.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut looked_up = self.shared.now();
+        while !self.shared.stop.is_asked() {
+            let received = match self.socket.receive_batch(&mut self.batch) {
+                Ok(received) => received,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => 0,
+                    _ => return Err(error),
+                },
+            };
+            let now = self.shared.now();
+            if received > 0 {
+                self.answer(received, now);
+            }
+            if received == 0 || now.since(looked_up) >= LOOK_UP {
+                self.look_up();
+                looked_up = now;
+            }
+        }
+        self.look_up();
+        Ok(())
+    }
+
+    fn answer(&mut self, received: usize, now: Instant) {
+        let start = Stamp::user_now().time;
+        let (server, lead, interleaved) = (&mut self.server, &self.lead, &mut self.interleaved);
+        let mut position = 0;
+        self.batch.respond(|datagram, buffer| {
+            if datagram.truncated {
+                let _ = server.handle_truncated();
+                return None;
+            }
+            let transmit = start + lead.at(received, position);
+            let arrived = datagram.stamp.time;
+            match server.respond_in_place(buffer, datagram.len, datagram.source, arrived, transmit, now) {
+                Outcome::Response { length } => {
+                    if let Some(token) = server.wants_transmit() {
+                        interleaved.push((position, token));
+                    }
+                    position += 1;
+                    Some(length)
+                }
+                Outcome::Drop(_) => None,
+            }
+        });
+        let ready = Stamp::user_now().time;
+        self.lead.learn_work(received, ready.since(start));
+        self.send(ready);
+    }
+
+    fn send(&mut self, ready: NtpTimestamp) {
+        let sample = self.lead.sample(self.batch.replies());
+        for position in 0..if self.interleaved.is_empty() { 0 } else { self.batch.replies() } {
+            if sample == Some(position) || self.interleaved.iter().any(|&(place, _)| place == position) {
+                self.batch.stamp(position);
+            }
+        }
+        if let Some(position) = sample.filter(|_| self.interleaved.is_empty()) {
+            self.batch.stamp(position);
+        }
+        let report = self.socket.send_batch(&mut self.batch);
+        self.sent.sent += u64::try_from(report.sent).unwrap_or(0);
+        self.sent.refused += u64::try_from(report.refused).unwrap_or(0);
+        self.sent.blocked += u64::try_from(report.blocked).unwrap_or(0);
+        for &(position, id) in self.batch.stamps() {
+            if sample == Some(position) {
+                self.outstanding.push((id, Purpose::Lead(position, ready)));
+            }
+            if let Some(&(_, token)) = self.interleaved.iter().find(|&&(place, _)| place == position) {
+                self.outstanding.push((id, Purpose::Answer(token)));
+            }
+        }
+        self.interleaved.clear();
+        if !self.outstanding.is_empty() {
+            self.take_stamps();
+        }
+    }
+
+    /// Takes the transmit stamps that have come.
+    fn take_stamps(&mut self) {
+        let Self { socket, outstanding, lead, server, .. } = self;
+        while let Ok(event) = socket.next_event(&mut []) {
+            let Event::Transmitted(left) = event else { continue };
+            outstanding.retain(|&(id, purpose)| {
+                if id == left.id {
+                    match purpose {
+                        Purpose::Lead(position, ready) => lead.learn_send(position, left.stamp.time.since(ready)),
+                        Purpose::Answer(token) => server.handle_transmitted(token, left.stamp.time),
+                    }
+                }
+                id != left.id
+            });
+        }
+        if outstanding.len() > OUTSTANDING {
+            outstanding.drain(..outstanding.len() - OUTSTANDING);
+        }
+    }
+
+    fn look_up(&mut self) {
+        let generation = self.shared.generation.load(Ordering::Acquire);
+        if generation != self.generation {
+            self.generation = generation;
+            self.server.set_clock(*self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        if let Some(place) = self.shared.counters.get(self.index) {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = (*self.server.counters(), self.sent);
+        }
+    }
+}
