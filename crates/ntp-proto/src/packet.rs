@@ -181,6 +181,18 @@ impl<'a> Packet<'a> {
         self.ambiguities
     }
 
+    /// The other reading of a packet in which [`Ambiguity::ShortField`] is doubtful: what RFC 7822 does not take for a field is,
+    /// with all that follows it, a MAC of unusual length. `None` where there is no such doubt.
+    #[must_use]
+    pub fn without_short_fields(&self) -> Option<Self> {
+        if !self.ambiguities.contains(Ambiguity::ShortField) {
+            return None;
+        }
+        let tail = self.bytes.get(HEADER_LENGTH..).unwrap_or_default();
+        let (fields, ambiguities) = trailer::split_without_short(tail);
+        Some(Self { fields, ambiguities, ..*self })
+    }
+
     /// The kiss code, if this is a kiss-o'-death: stratum 0 with a reference id (RFC 5905 §7.4).
     #[must_use]
     #[inline]

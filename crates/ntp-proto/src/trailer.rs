@@ -184,6 +184,20 @@ pub(crate) fn split_lenient(version: Version, tail: &[u8]) -> (usize, Ambiguitie
     (length_before(tail, rest), doubts)
 }
 
+/// Where the fields end if none is shorter than RFC 7822 has them, and what remains doubtful then. Version 4; never refuses.
+pub(crate) fn split_without_short(tail: &[u8]) -> (usize, Ambiguities) {
+    let mut doubts = Ambiguities::NONE;
+    let mut rest = tail;
+    while rest.len() > MAC_MAX {
+        match skip_field(rest) {
+            Ok((after, ())) => rest = after,
+            Err(_) => break,
+        }
+    }
+    doubt_mac(Version::V4, rest, &mut doubts);
+    (tail.len().wrapping_sub(rest.len()), doubts)
+}
+
 /// Whether what is left after the fields can be what it is read as.
 #[inline(always)]
 pub(crate) fn judge_mac(tail: &[u8], rest: &[u8]) -> Result<(), ParseError> {

@@ -200,3 +200,24 @@ fn known_variables() {
     assert_eq!(variables.get("no such"), None);
     assert_eq!(variables.count(), 19);
 }
+
+/// An Autokey error has a field of 8 octets and a MAC of 20; RFC 7822 knows no such field and has a MAC of 28.
+#[test]
+fn both_readings_of_an_autokey_error() {
+    let mut count = 0;
+    for Capture { id, payload, expect } in captures() {
+        let Message::Time(packet) = Message::parse(&payload).unwrap() else { continue };
+        let Some(other) = packet.without_short_fields() else { continue };
+        count += 1;
+        assert_eq!(packet.extensions().map(|field| field.length()).collect::<Vec<_>>(), [8], "{id}");
+        assert_eq!(packet.mac().unwrap().digest.len(), 16);
+        assert_eq!(other.extensions().count(), 0);
+        assert_eq!(other.mac().unwrap().key_id, expect["mac"]["keyid"]);
+        assert_eq!(hex(other.mac().unwrap().digest), expect["mac"]["digest"]);
+        assert_eq!(other.as_bytes(), payload);
+        let doubts: Vec<_> = other.ambiguities().iter().collect();
+        assert_eq!(doubts, [ntp_proto::Ambiguity::MacLength]);
+        assert_eq!(other.without_short_fields(), None);
+    }
+    assert_eq!(count, 3);
+}
