@@ -2,8 +2,10 @@
 
 pub mod address;
 pub mod agent;
+pub mod capture;
 pub mod clock;
 pub mod demo;
+pub mod dump;
 pub mod json;
 pub mod plot;
 pub mod ports;

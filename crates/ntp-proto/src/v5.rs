@@ -148,6 +148,14 @@ impl V5Header {
     }
 }
 
+impl V5Field<'_> {
+    /// The field's length word: type, length and value, without the padding.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        FIELD_HEAD + self.value.len()
+    }
+}
+
 impl<'a> V5Packet<'a> {
     /// Reads an NTPv5 packet: the header and the framing of its extension fields. Cookies, flags and padding are not judged.
     ///
@@ -199,7 +207,7 @@ impl<'a> V5Packet<'a> {
             let rest = out.get_mut(length..).unwrap_or_default();
             let [k0, k1] = field.kind.to_bits().to_be_bytes();
             // The value came out of a length word of sixteen bits that counted the head too.
-            let [l0, l1] = u16::try_from(FIELD_HEAD + field.value.len()).unwrap_or(u16::MAX).to_be_bytes();
+            let [l0, l1] = u16::try_from(field.length()).unwrap_or(u16::MAX).to_be_bytes();
             length += write_parts("NTPv5 extension field", [&[k0, k1, l0, l1], field.value, field.padding], rest)
                 .map_err(|error| Truncated { offset: length, ..error })?;
         }

@@ -124,9 +124,7 @@ fn version_5_field_by_field() {
         let header = packet.header();
         let fields: Vec<Value> = packet
             .extensions()
-            .map(|field| {
-                json!({ "type": field.kind.to_bits(), "len": 4 + field.value.len(), "value": hex(field.value) })
-            })
+            .map(|field| json!({ "type": field.kind.to_bits(), "len": field.length(), "value": hex(field.value) }))
             .collect();
         let found = json!({
             "cls": "ntpv5",

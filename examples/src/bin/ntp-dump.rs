@@ -1,0 +1,123 @@
+//! `ntp-dump`: what a packet says, field by field, for people or as JSON.
+
+use std::fs::File;
+use std::io::{self, BufRead, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ntp_examples::capture::{self, Datagram};
+use ntp_examples::dump::{json, text, unhex};
+use ntp_types::UnixTime;
+
+/// Dissects NTP packets: time (versions 1 to 4), control (mode 6), private (mode 7), the draft of version 5, NTP over PTP.
+///
+/// A packet that cannot be read is shown with the reason and does not end the run.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  xxd -p -c 0 packet.bin | ntp-dump --hex\n  ntp-dump --pcap capture.pcapng --json | jq .transmit_ts"
+)]
+struct Arguments {
+    #[command(flatten)]
+    input: Input,
+    /// One JSON object per packet and line.
+    #[arg(long)]
+    json: bool,
+    /// UDP ports taken from a capture.
+    #[arg(long = "port", value_name = "PORT", default_values_t = [123, 319])]
+    ports: Vec<u16>,
+    /// Take every UDP datagram of a capture, whatever its ports.
+    #[arg(long, conflicts_with = "ports")]
+    all_ports: bool,
+}
+
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Input {
+    /// Read packets from standard input, one a line in hexadecimal; blank lines and what follows `#` are skipped.
+    #[arg(long)]
+    hex: bool,
+    /// Read packets from a capture file, pcap or pcapng.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        // Whoever read our output has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ntp-dump: {error}");
+            ExitCode::FAILURE
+        }
+        Ok(()) => ExitCode::SUCCESS,
+    }
+}
+
+fn run(arguments: &Arguments) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match &arguments.input.pcap {
+        Some(path) => {
+            let name = |error: io::Error| match error.kind() {
+                ErrorKind::BrokenPipe => error,
+                kind => io::Error::new(kind, format!("{}: {error}", path.display())),
+            };
+            let file = File::open(path).map_err(name)?;
+            let is_wanted = |datagram: &Datagram<'_>| {
+                let ports = [datagram.source.port(), datagram.destination.port()];
+                arguments.all_ports || ports.iter().any(|port| arguments.ports.contains(port))
+            };
+            let mut shown = 0_usize;
+            let tally = capture::read(file, |datagram| {
+                if !is_wanted(datagram) {
+                    return Ok(());
+                }
+                shown += 1;
+                show_captured(&mut out, arguments.json, datagram)
+            })
+            .map_err(name)?;
+            out.flush()?;
+            if shown < tally.frames {
+                eprintln!("ntp-dump: {shown} packets shown of {} frames, {} UDP", tally.frames, tally.datagrams);
+            }
+        }
+        None => {
+            for line in io::stdin().lock().lines() {
+                let line = line?;
+                let digits = line.split('#').next().unwrap_or_default().trim();
+                if !digits.is_empty() {
+                    show_hex(&mut out, arguments.json, digits)?;
+                    out.flush()?;
+                }
+            }
+        }
+    }
+    out.flush()
+}
+
+fn show_hex(out: &mut impl Write, is_json: bool, digits: &str) -> io::Result<()> {
+    match unhex(digits) {
+        Ok(packet) if is_json => writeln!(out, "{}", json::object(&packet)),
+        Ok(packet) => writeln!(out, "{}", text::describe(&packet, now())),
+        Err(error) if is_json => writeln!(out, "{}", json::refusal(&error)),
+        Err(error) => writeln!(out, "refused: {error}\n"),
+    }
+}
+
+fn show_captured(out: &mut impl Write, is_json: bool, datagram: &Datagram<'_>) -> io::Result<()> {
+    let Datagram { frame, time, source, destination, payload, is_cut } = *datagram;
+    if is_json {
+        return writeln!(out, "{}", json::captured(datagram));
+    }
+    let when = time.map_or_else(|| "-".to_owned(), |time| time.to_string());
+    let cut = if is_cut { ", cut short in the capture" } else { "" };
+    writeln!(out, "#{frame} {when} {source} to {destination}{cut}")?;
+    writeln!(out, "{}", text::describe(payload, time.unwrap_or_else(now)))
+}
+
+/// The pivot of dates that have no era: the machine's clock, which need not be right but within 68 years.
+fn now() -> UnixTime {
+    std::time::SystemTime::now().into()
+}
