@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use ntp_discipline::leap::{month_end, seconds_in_minute, vote, LeapAction, LeapArm, LeapList, LeapListError};
+use ntp_discipline::leap::{month_end, seconds_in_minute, vote, LeapAction, LeapArm, LeapList};
 use ntp_types::LeapIndicator::{self, DeleteSecond, InsertSecond, NoWarning, Unsynchronized};
 use ntp_types::UnixTime;
 use proptest::prelude::*;
@@ -53,6 +53,8 @@ fn this_machines_table() {
 #[cfg(feature = "sha1")]
 #[test]
 fn a_changed_number_does_not_match_its_hash() {
+    use ntp_discipline::leap::LeapListError;
+
     assert!(LeapList::parse_verified(PUBLISHED).is_ok());
     for (from, to) in [("3692217600      37", "3692217600      35"), ("3550089600", "3550089601")] {
         assert!(PUBLISHED.contains(from));

@@ -1,6 +1,6 @@
 //! Samples, the ledger and the policy against slower, exact references.
 
-#![allow(clippy::unwrap_used)] // a test stops where it is wrong
+#![allow(clippy::unwrap_used, clippy::panic)] // a test stops where it is wrong
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // checked by eye
 #![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss)] // likewise
 
@@ -201,6 +201,21 @@ fn a_policy_that_contradicts_itself_is_refused_with_the_numbers() {
     assert!(matches!(crossed.validated(), Err(PolicyError::Thresholds { .. })));
     assert_eq!(Policy::RFC5905.validated(), Ok(Policy::RFC5905));
     assert_eq!(Policy::default().validated(), Ok(Policy::default()));
+}
+
+/// Asked for too fast a slew, the policy makes it longer, not smaller.
+#[test]
+fn a_slew_too_fast_takes_longer() {
+    let mut governor = Governor::new(Policy::RFC5905).unwrap();
+    let offset = NtpDuration::from_nanos(100_000_000);
+    let leave = governor.admit(offset, 1, Instant::ZERO).unwrap();
+    match governor.slew(leave, offset, Duration::from_secs(1), Frequency::ZERO) {
+        ClockCommand::Slew { offset: slewed, duration, .. } => {
+            assert_eq!(slewed, offset);
+            assert_eq!(duration.as_secs(), 200); // at 500 ppm
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -36,10 +36,10 @@ fn any_duration() -> impl Strategy<Value = NtpDuration> {
 }
 
 proptest! {
-    /// Offset µs, delay µs, gap s; one in five is a dummy.
+    /// Offset µs, delay µs (few, so that equal ones meet), gap s; one in five is a dummy.
     #[test]
     fn filter_as_the_rfc_writes_it(
-        trace in prop::collection::vec((-50_000_i64..50_000, 1_i64..100_000, 1_u64..2_000, 0_u8..5), 1..40),
+        trace in prop::collection::vec((-50_000_i64..50_000, 1_i64..20, 1_u64..2_000, 0_u8..5), 1..40),
     ) {
         let (mut filter, mut naive) = (ClockFilter::new(), naive::Filter::default());
         let mut now = 0;

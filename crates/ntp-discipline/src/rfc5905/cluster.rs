@@ -61,10 +61,15 @@ pub fn cluster(truechimers: &mut [Truechimer]) -> usize {
     while survivors > MINIMUM_SURVIVORS {
         let Some(list) = truechimers.get_mut(..survivors) else { break };
         let least = list.iter().map(|one| one.jitter).min().unwrap_or(NtpDuration::ZERO);
-        let worst = list.iter().enumerate().map(|(place, one)| (place, selection_jitter(one, list), one.prefer));
-        // Of equals the later one goes: it is the less preferred.
-        let worst = worst.max_by(|left, right| left.1.total_cmp(&right.1));
-        let Some((place, jitter, prefer)) = worst else { break };
+        // The largest selection jitter is that of the one farthest from the mean, exactly: Σ (θ_j − θ_i)² =
+        // n (θ_i − mean)² + a constant. Of equals the later one goes: it is the less preferred.
+        let sum: i128 = list.iter().map(|one| i128::from(one.offset.to_bits())).sum();
+        let from_mean = |one: &Truechimer| (i128::from(one.offset.to_bits()) * survivors as i128 - sum).abs();
+        let worst = list.iter().enumerate().max_by_key(|(_, one)| from_mean(one));
+        let Some((place, jitter, prefer)) = worst.map(|(place, one)| (place, selection_jitter(one, list), one.prefer))
+        else {
+            break;
+        };
         if jitter < least.to_seconds_f64() || prefer {
             break;
         }

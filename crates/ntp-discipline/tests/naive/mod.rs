@@ -75,9 +75,12 @@ pub(crate) fn cluster(sources: &[(usize, f64, f64, f64, u8)]) -> (Vec<usize>, Ve
     while list.len() > 3 {
         let n = list.len() as f64;
         let psi = |i: usize| (list.iter().map(|q| (q.1 - list[i].1).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+        // Which is the worst is decided in whole numbers: equals must be equal.
+        let bits = |i: usize| (list[i].1 * 2_f64.powi(32)).round() as i128;
+        let sum = |i: usize| (0..list.len()).map(|j| (bits(j) - bits(i)).pow(2)).sum::<i128>();
         let mut worst = 0;
         for i in 0..list.len() {
-            if psi(i) >= psi(worst) {
+            if sum(i) >= sum(worst) {
                 worst = i;
             }
         }
