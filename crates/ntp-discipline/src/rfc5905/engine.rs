@@ -299,7 +299,8 @@ impl engine::Engine for Engine {
         let Some(source) = sources.get_mut(index) else { return };
         let Some(options) = source.options else { return };
         source.handle_poll(reach, (self.options.precision, self.advice(&options)), now);
-        if reach & 7 == 0 && source.used().is_some() {
+        // Its distance has grown, or it is out of reach.
+        if reach & 7 == 0 && !options.no_select {
             let _ = self.select(sources, now);
         }
     }
