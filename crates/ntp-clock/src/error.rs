@@ -19,6 +19,8 @@ pub enum Operation {
     Step,
     /// Setting a clock's rate (`clock_adjtime`, `ADJ_FREQUENCY` and `ADJ_TICK`).
     Steer,
+    /// Taking the clock over from whatever steered it before (`clock_adjtime`).
+    TakeOver,
     /// Starting the kernel's own slew (`clock_adjtime`, `ADJ_OFFSET_SINGLESHOT`).
     SelfEndingSlew,
     /// Changing the kernel's clock parameters (`clock_adjtime`, anything else).
@@ -55,6 +57,7 @@ impl Operation {
             Self::Status => "reading the kernel's clock status",
             Self::Step => "stepping the clock",
             Self::Steer => "setting the clock's rate",
+            Self::TakeOver => "taking the clock over",
             Self::SelfEndingSlew => "slewing the clock",
             Self::Adjust => "changing the kernel's clock parameters",
             Self::TimeZone => "telling the kernel the time zone",

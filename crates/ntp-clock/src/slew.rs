@@ -49,6 +49,13 @@ pub(crate) enum Plan {
 }
 
 impl SlewPolicy {
+    /// How long a slew must be allowed to take for the kernel to do it by itself: 500 µs/s, and two seconds to begin and end.
+    #[must_use]
+    pub fn self_ending_duration(offset: NtpDuration) -> Duration {
+        let micros = round_div(offset.to_nanos(), 1_000).unsigned_abs();
+        Duration::from_secs(micros.div_ceil(SELF_ENDING_MICROS_PER_SECOND.unsigned_abs()).saturating_add(2))
+    }
+
     /// The rate limit, never above what the kernel's ticks can do.
     pub(crate) fn limit(&self) -> Frequency {
         self.max_rate.abs().clamp_abs(Frequency::from_ppm(100_000))

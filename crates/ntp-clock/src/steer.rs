@@ -206,7 +206,7 @@ impl<K: Kernel> Steered<K> {
         }
         let (rate, flags) = self.rate_in_force()?;
         if let Range::Kernel { .. } = self.range {
-            self.self_ending(0)?;
+            self.self_ending(Operation::TakeOver, 0)?;
             let loops = StatusFlags::PLL
                 .with(StatusFlags::FLL)
                 .with(StatusFlags::FREQUENCY_HOLD)
@@ -216,7 +216,7 @@ impl<K: Kernel> Steered<K> {
             if free != flags {
                 let status = free.to_bits() & StatusFlags::WRITABLE.to_bits();
                 let mut timex = Timex { modes: modes::STATUS | modes::NANO, status, ..Timex::default() };
-                self.adjtime(Operation::Adjust, &mut timex)?;
+                self.adjtime(Operation::TakeOver, &mut timex)?;
             }
         }
         self.frequency = Some(rate);
@@ -224,9 +224,9 @@ impl<K: Kernel> Steered<K> {
     }
 
     /// Gives the kernel an offset to slew by itself; returns what was left of the one before.
-    fn self_ending(&self, micros: i64) -> Result<i64, ClockError> {
+    fn self_ending(&self, operation: Operation, micros: i64) -> Result<i64, ClockError> {
         let mut timex = Timex { modes: modes::OFFSET_SINGLESHOT, offset: micros, ..Timex::default() };
-        self.adjtime(Operation::SelfEndingSlew, &mut timex)?;
+        self.adjtime(operation, &mut timex)?;
         Ok(timex.offset)
     }
 
@@ -300,11 +300,11 @@ impl<K: Kernel> Steered<K> {
     fn replace_self_ending(&mut self, micros: i64, now: Instant) -> Result<NtpDuration, ClockError> {
         let Some(Slew { way: Way::SelfEnding(given), rate, start, end }) = self.slew else {
             if micros != 0 {
-                self.self_ending(micros)?;
+                self.self_ending(Operation::SelfEndingSlew, micros)?;
             }
             return Ok(NtpDuration::ZERO);
         };
-        let left = self.self_ending(micros)?;
+        let left = self.self_ending(Operation::SelfEndingSlew, micros)?;
         self.slew = None;
         let booked = rate.over(now.min(end).since(start.at));
         Ok(self_ending_gain(given.saturating_sub(left)) - booked)

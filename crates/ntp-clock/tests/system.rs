@@ -158,7 +158,7 @@ fn refused_commands_change_nothing_and_say_what_is_missing() {
     assert!(error.is_permission());
     assert_eq!(
         error.to_string(),
-        "slewing the clock: Operation not permitted (EPERM); it needs the capability CAP_SYS_TIME (root outside a \
+        "taking the clock over: Operation not permitted (EPERM); it needs the capability CAP_SYS_TIME (root outside a \
          container); for a device, write permission"
     );
     assert_eq!(kernel.rate_scaled(), 0);

@@ -10,7 +10,7 @@ use crate::{ClockError, Errno, Operation};
 #[non_exhaustive]
 pub enum RtcError {
     /// There is none: none of the places where one would be can be opened.
-    #[error("no hardware clock: {} ({tried}){}", .error, hint(.error))]
+    #[error("no hardware clock at {tried}: {error}{}", hint(.error))]
     NotFound {
         /// The places.
         tried: String,
@@ -73,6 +73,12 @@ fn hint(error: &ClockError) -> &'static str {
 impl RtcError {
     pub(crate) fn system(operation: Operation, errno: Errno) -> Self {
         Self::System(ClockError::system(operation, errno))
+    }
+
+    /// The error of a time zone that could not be asked.
+    #[must_use]
+    pub fn zone(errno: Errno) -> Self {
+        Self::system(Operation::TimeZone, errno)
     }
 
     /// The system's number, when it was the system that refused.

@@ -10,6 +10,7 @@
 //! | the device's calls | [`RtcDevice`], [`DeviceFile`] | system calls |
 //! | reading and setting at the edge | [`Rtc`] | through the device |
 //! | reading without the device | [`SysfsRtc`] | reads files |
+//! | whichever of the two works | [`look`] | reads |
 //! | drift and time scale | [`AdjTime`], [`AdjTimeFile`] | none, but loading and saving |
 //! | boot, shutdown, trimming | [`hctosys`], [`systohc`], [`adjust`] | through `Rtc` and the clock |
 //! | offset and rate by regression | [`RtcTracker`] | none |
@@ -30,6 +31,7 @@ mod device;
 mod edge;
 mod error;
 pub(crate) mod ioctl;
+mod look;
 mod set;
 mod sysfs;
 mod time;
@@ -42,6 +44,7 @@ pub use device::{DeviceFile, Parameter, RtcDevice, Validity, VoltageFlags};
 pub use edge::{Edge, EdgeMethod, Rtc};
 pub use error::RtcError;
 pub use ioctl::{request, Direction, Layout};
+pub use look::{look, Look};
 pub use set::{SetOptions, SetOutcome};
 pub use sysfs::SysfsRtc;
 pub use time::{RtcTime, RtcTimeError};
