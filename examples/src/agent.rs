@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ntp_client::{Snapshot, System};
+use ntp_client::{Snapshot, SourceId, System};
 use ntp_clock::{ClockError, ReadClock, Reading, SteerClock};
 use ntp_discipline::{Engine, Status};
 use ntp_net::{Poller, Wake};
@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 pub struct Agent<E: Engine> {
     system: System<E>,
     clock: AgentClock,
-    ports: Ports,
+    ports: Ports<SourceId>,
     poller: Poller,
     roster: Roster,
     /// Servers that answer in the same thread; none outside the demonstration.
@@ -206,7 +206,7 @@ impl<E: Engine> Agent<E> {
             let Reading { time, at } = self.clock.read()?;
             let Some(transmit) = self.system.poll_transmit(at, time, nonce) else { return Ok(()) };
             let to = transmit.request.to;
-            match self.ports.send(&transmit) {
+            match self.ports.send(transmit.source, &transmit.request) {
                 Ok(()) => {}
                 Err(error) if self.complained != Some(to) => {
                     self.complained = Some(to);
@@ -254,7 +254,8 @@ impl<E: Engine> Agent<E> {
 }
 
 /// The raw instant of a time shortly before a reading of both clocks.
-fn instant_of(time: NtpTimestamp, reading: Reading) -> Instant {
+#[must_use]
+pub fn instant_of(time: NtpTimestamp, reading: Reading) -> Instant {
     let ago = reading.time.since(time).to_std().unwrap_or_default();
     reading.at.saturating_sub(ago.min(LONGEST_WAIT))
 }

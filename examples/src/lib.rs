@@ -7,6 +7,7 @@ pub mod clock;
 pub mod demo;
 pub mod dump;
 pub mod json;
+pub mod measure;
 pub mod plot;
 pub mod ports;
 pub mod roster;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ntp_client::{SourceId, Transmit};
+use ntp_client::Request;
 use ntp_net::{BindError, Datagram, Event, Options, Poller, Socket, TransmitId};
 use ntp_types::NtpTimestamp;
 
@@ -13,11 +13,11 @@ const DATAGRAM: usize = 1_024;
 /// What is taken from one socket before the others have their turn.
 const PER_TURN: usize = 64;
 
-/// The sockets of a client.
+/// The sockets of a client, by the name it gives to each source.
 #[derive(Debug)]
-pub struct Ports {
+pub struct Ports<Id> {
     options: Options,
-    open: BTreeMap<SourceId, Port>,
+    open: BTreeMap<Id, Port>,
 }
 
 #[derive(Debug)]
@@ -30,16 +30,16 @@ struct Port {
 
 /// Something a socket had to say.
 #[derive(Debug)]
-pub enum Heard<'a> {
+pub enum Heard<'a, Id> {
     /// A datagram.
     Datagram(Datagram, &'a [u8]),
     /// When a request of ours left, by the machine's clock.
-    Left(SourceId, u32, NtpTimestamp),
+    Left(Id, u32, NtpTimestamp),
     /// A request of ours could not be delivered.
     Unreachable(SocketAddr),
 }
 
-impl Default for Ports {
+impl<Id> Default for Ports<Id> {
     fn default() -> Self {
         // A client needs to know neither which of its addresses was answered nor by which interface.
         let options = Options::new().transmit_stamps(true).packet_info(false);
@@ -47,22 +47,21 @@ impl Default for Ports {
     }
 }
 
-impl Ports {
+impl<Id: Ord + Copy> Ports<Id> {
     /// Sends a request, from a new port where that is advised.
     ///
     /// # Errors
     /// What the kernel says of this socket or this datagram.
-    pub fn send(&mut self, transmit: &Transmit) -> Result<(), SendError> {
-        let Transmit { source, request } = transmit;
-        if request.fresh_port || !self.open.contains_key(source) {
+    pub fn send(&mut self, source: Id, request: &Request) -> Result<(), SendError> {
+        if request.fresh_port || !self.open.contains_key(&source) {
             let local: SocketAddr = match request.to {
                 SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
                 SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
             };
             let socket = Socket::bind(local, &self.options)?;
-            self.open.insert(*source, Port { socket, place: usize::MAX, sent: None });
+            self.open.insert(source, Port { socket, place: usize::MAX, sent: None });
         }
-        if let Some(port) = self.open.get_mut(source) {
+        if let Some(port) = self.open.get_mut(&source) {
             let id = port.socket.send_stamped(request.bytes(), request.to, None)?;
             port.sent = id.map(|id| (id, request.sequence));
         }
@@ -70,7 +69,7 @@ impl Ports {
     }
 
     /// Closes the sockets of sources that are gone.
-    pub fn retain(&mut self, is_held: impl Fn(SourceId) -> bool) {
+    pub fn retain(&mut self, is_held: impl Fn(Id) -> bool) {
         self.open.retain(|source, _| is_held(*source));
     }
 
@@ -82,7 +81,7 @@ impl Ports {
     }
 
     /// Hands on what the last wait found: first when requests left, then what came in.
-    pub fn receive(&mut self, poller: &Poller, mut hear: impl FnMut(Heard<'_>)) {
+    pub fn receive(&mut self, poller: &Poller, mut hear: impl FnMut(Heard<'_, Id>)) {
         let mut buffer = [0; DATAGRAM];
         for (source, port) in &self.open {
             if poller.has_event(port.place) {

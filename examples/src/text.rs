@@ -1,5 +1,7 @@
 //! Quantities in few columns.
 
+use std::time::Duration;
+
 use ntp_discipline::Status;
 use ntp_types::{Frequency, NtpDuration};
 
@@ -38,4 +40,16 @@ pub fn fit(text: &str, width: usize) -> String {
         return text.to_string();
     }
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A number of seconds above zero.
+///
+/// # Errors
+/// Says what is needed.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "a number of seconds above zero is needed".into())
 }

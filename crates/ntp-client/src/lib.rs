@@ -5,7 +5,9 @@
 //! bursts, back-off, kiss-o'-death, matching of replies) and hands every good exchange to the discipline's
 //! [`Engine`](ntp_discipline::Engine), whose commands it returns.
 //!
-//! | kind | methods |
+//! [`Query`] asks several servers once and lets them vote, without a clock to discipline.
+//!
+//! | kind | methods of [`System`] |
 //! |---|---|
 //! | getters, `&self` | [`snapshot`](System::snapshot), [`standing`](System::standing), [`association`](System::association), [`next_timeout`](System::next_timeout) |
 //! | events in | [`handle_datagram`](System::handle_datagram), [`handle_timeout`](System::handle_timeout), [`handle_applied`](System::handle_applied), [`handle_transmit_stamp`](System::handle_transmit_stamp), [`handle_unreachable`](System::handle_unreachable), [`handle_leap`](System::handle_leap) |
@@ -49,6 +51,7 @@ mod association;
 mod config;
 mod event;
 mod pool;
+mod query;
 mod reach;
 mod schedule;
 mod snapshot;
@@ -58,6 +61,7 @@ pub use association::{reference_id_of, Answer, Association, Counters, Ignored, R
 pub use config::{PoolConfig, SourceConfig, SystemConfig};
 pub use event::Event;
 pub use pool::PoolId;
+pub use query::{CombinedOutcome, Query, QueryConfig, QueryOutcome, ServerOutcome};
 pub use reach::Reach;
 pub use snapshot::{ServerSaid, Snapshot, SourceSnapshot, Standing};
 pub use system::{AddError, SourceId, System, Transmit};

@@ -80,7 +80,7 @@ struct Arguments {
     #[arg(long, num_args = 2, value_names = ["THRESHOLD", "LIMIT"], allow_negative_numbers = true)]
     makestep: Option<Vec<f64>>,
     /// End after so many seconds; the demonstration takes 20
-    #[arg(long, value_name = "SECONDS", value_parser = duration)]
+    #[arg(long, value_name = "SECONDS", value_parser = ntp_examples::text::duration)]
     duration: Option<Duration>,
     /// Write a plot of offset over time at the end
     #[arg(long, value_name = "FILE.svg")]
@@ -260,12 +260,4 @@ fn draw<E: Engine>(path: Option<PathBuf>, agent: &Agent<E>, view: &mut View) -> 
         Err(error) => format!("plot      {} was not written: {error}", path.display()),
     };
     Ok(view.print(&line)?)
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<f64>()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "a number of seconds above zero is needed".into())
 }

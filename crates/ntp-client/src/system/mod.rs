@@ -9,7 +9,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use ntp_discipline::{Decision, Engine, Sample, ServerState, Status, Verdict};
-use ntp_types::{Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, ReferenceId};
+use ntp_types::{Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Precision, ReferenceId};
 
 use crate::association::{reference_id_of, Answer, Association, Ignored, Request};
 use crate::pool::{Pool, PoolId};
@@ -437,7 +437,7 @@ impl<E: Engine> System<E> {
     }
 
     fn use_answer(&mut self, id: SourceId, answer: &Answer, now: Instant) {
-        let sample = self.sample(answer);
+        let sample = sample_of(answer, self.config.precision);
         let decision = self.engine.handle_sample(&mut self.states, index(id.slot), &sample, now);
         self.decide(&decision);
         self.refresh_polls();
@@ -455,19 +455,6 @@ impl<E: Engine> System<E> {
         }
         self.watch_status(now);
         self.replace_if_false(id, now);
-    }
-
-    fn sample(&self, answer: &Answer) -> Sample {
-        let exchange = &answer.exchange;
-        let server = ServerState {
-            leap: exchange.leap,
-            stratum: exchange.stratum,
-            precision: exchange.precision,
-            root_delay: exchange.root_delay,
-            root_dispersion: exchange.root_dispersion,
-            reference_id: exchange.reference_id,
-        };
-        Sample::new(exchange.round_trip, self.config.precision, server, answer.sent, answer.received)
     }
 
     fn note_ignored(&mut self, id: SourceId, ignored: Ignored, now: Instant) {
@@ -533,6 +520,20 @@ impl<E: Engine> System<E> {
             held.association.set_place(place, count);
         }
     }
+}
+
+/// What the discipline wants to know of an answer.
+pub(crate) fn sample_of(answer: &Answer, own: Precision) -> Sample {
+    let exchange = &answer.exchange;
+    let server = ServerState {
+        leap: exchange.leap,
+        stratum: exchange.stratum,
+        precision: exchange.precision,
+        root_delay: exchange.root_delay,
+        root_dispersion: exchange.root_dispersion,
+        reference_id: exchange.reference_id,
+    };
+    Sample::new(exchange.round_trip, own, server, answer.sent, answer.received)
 }
 
 /// A slot's place in the vectors.
