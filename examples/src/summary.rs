@@ -1,6 +1,6 @@
 //! What came of a run: a few lines for people, an object for programs, and whether it was good.
 
-use ntp_client::Snapshot;
+use ntp_client::{Counters, Snapshot};
 use ntp_discipline::{Engine, Status, Verdict};
 use ntp_types::NtpDuration;
 use serde_json::{json, Value};
@@ -76,6 +76,8 @@ pub fn demonstration<E: Engine>(agent: &Agent<E>) -> Result<Report, Failure> {
         "true_offset": object::seconds(truth),
         "bound": object::seconds(system.bound),
         "frequency_ppm": system.frequency.to_ppm_f64(),
+        "requests": sum(&snapshot, |counters| counters.sent),
+        "good_replies": sum(&snapshot, |counters| counters.accepted),
         "rejected": falsetickers,
     });
     Ok(Report { lines, json, is_good })
@@ -112,6 +114,8 @@ pub fn following<E: Engine>(agent: &Agent<E>) -> Result<Report, Failure> {
         "offset": object::seconds(system.offset),
         "bound": object::seconds(system.bound),
         "frequency_ppm": system.frequency.to_ppm_f64(),
+        "requests": sum(&snapshot, |counters| counters.sent),
+        "good_replies": sum(&snapshot, |counters| counters.accepted),
         "stepped": object::seconds(agent.stepped()),
         "machine_offset": machine.map(object::seconds),
     });
@@ -131,11 +135,13 @@ fn list(names: &[String]) -> String {
     }
 }
 
+fn sum(snapshot: &Snapshot, count: fn(&Counters) -> u64) -> u64 {
+    snapshot.sources.iter().map(|source| count(&source.counters)).sum()
+}
+
 fn traffic(snapshot: &Snapshot) -> String {
-    let sum = |count: fn(&ntp_client::Counters) -> u64| -> u64 {
-        snapshot.sources.iter().map(|source| count(&source.counters)).sum()
-    };
-    format!("packets   {} requests, {} good replies", sum(|counters| counters.sent), sum(|counters| counters.accepted))
+    let (sent, good) = (sum(snapshot, |counters| counters.sent), sum(snapshot, |counters| counters.accepted));
+    format!("packets   {sent} requests, {good} good replies")
 }
 
 fn result(is_good: bool, why: impl FnOnce() -> String) -> String {

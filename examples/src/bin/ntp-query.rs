@@ -126,7 +126,7 @@ fn lines(named: &[Named], measured: &Measured) -> Vec<String> {
                     &magnitude(sample.delay),
                 )
             }
-            None => format!("  {:<23} {}", fit(&name, 23), fit(&why_not(server, measured), 54)).trim_end().to_string(),
+            None => fit(&format!("  {name}  {}", why_not(server, measured)), 80),
         });
     }
     lines.push(String::new());
@@ -148,9 +148,7 @@ fn why_not(server: &ServerOutcome, measured: &Measured) -> String {
     match (unsent, server.last_ignored) {
         (Some((_, error)), _) => format!("cannot be asked: {error}"),
         (None, Some(ignored)) => ignored.to_string(),
-        (None, None) if server.counters.unreachable > 0 => {
-            "no answer, and a router or the host says it is unreachable".into()
-        }
+        (None, None) if server.counters.unreachable > 0 => "no answer: unreachable, says the host or a router".into(),
         (None, None) => "no answer".into(),
     }
 }
