@@ -11,8 +11,10 @@ mod control;
 mod decode;
 #[cfg(feature = "peers")]
 pub mod differential;
+mod discipline;
 mod exchange;
 mod keys;
+mod leap_list;
 mod message;
 mod reference;
 mod round_trip;
@@ -22,8 +24,10 @@ pub use control::control;
 pub use decode::decode;
 #[cfg(feature = "peers")]
 pub use differential::differential;
+pub use discipline::discipline;
 pub use exchange::exchange;
 pub use keys::keys;
+pub use leap_list::leap_list;
 pub use message::message;
 pub use round_trip::round_trip;
 pub use trailer::trailer;
@@ -40,6 +44,8 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("control", control),
     ("keys", keys),
     ("message", message),
+    ("discipline", discipline),
+    ("leap_list", leap_list),
     #[cfg(feature = "peers")]
     ("differential", |data| {
         let _ = differential(data);

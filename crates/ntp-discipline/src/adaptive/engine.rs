@@ -75,7 +75,7 @@ impl<const N: usize> Engine<N> {
         let offset = between + sample.offset;
         let origin = *self.origin.get_or_insert(offset);
         let slewed = ledger.slewed(sample.received) - ledger.slewed(sample.sent);
-        ((offset - origin).to_seconds_f64(), (sample.delay - slewed).to_seconds_f64())
+        ((offset - origin).to_seconds_f64(), (sample.delay - slewed).to_seconds_f64().max(0.0))
     }
 
     fn steer(&mut self, sources: &[Source], poll: Poll, now: Instant) -> Decision {

@@ -85,6 +85,8 @@ impl<const N: usize> Engine<N> {
             stratum: Stratum::UNSYNCHRONIZED,
             frequency: self.ledger.frequency(),
             updated: self.updated,
+            bound: NtpDuration::MAX,
+            root_dispersion: NtpDuration::MAX,
             ..SystemEstimate::default()
         };
         let (Some(estimate), Some(updated)) = (self.fusion.estimate(sources, now), self.updated) else {
