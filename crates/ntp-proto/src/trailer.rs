@@ -268,7 +268,7 @@ fn skip_field(input: &[u8]) -> IResult<&[u8], (), Fault> {
     if !is_field_length(length) {
         return Err(nom::Err::Error(Fault));
     }
-    let (rest, _) = take(length)(input)?;
+    let (rest, _) = octets(length)(input)?;
     Ok((rest, ()))
 }
 
@@ -364,7 +364,7 @@ impl NomError<&[u8]> for Fault {
     }
 }
 
-/// nom's `take` for a count that is not constant: where both halves are used, `take` leaves a path to a panic behind.
+/// nom's `take` for a count that is not constant, where `take` leaves a path to a panic behind.
 #[inline(always)]
 fn octets<'a>(count: usize) -> impl Fn(&'a [u8]) -> IResult<&'a [u8], &'a [u8], Fault> {
     move |input| match input.split_at_checked(count) {

@@ -1,0 +1,496 @@
+//! The exchange and the answer: every test by name, the arithmetic against wide integers, every era crossed.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // how a test fails
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)] // the wraps of the wire
+
+use std::net::SocketAddr;
+
+use ntp_proto::{
+    AnswerTemplate, ClientRequest, EmitError, ExtensionType, Header, Mode, NotARequest, Packet, PacketWriter, Pending,
+    Reject, Rejected, Reply, Request, ServerVariables, Version, MAX_DISPERSION,
+};
+use ntp_types::{
+    KissAction, KissCode, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, RoundTrip,
+    Stratum, UnixTime,
+};
+use proptest::prelude::*;
+
+fn server() -> SocketAddr {
+    "192.0.2.1:123".parse().unwrap()
+}
+
+fn at(bits: u64) -> NtpTimestamp {
+    NtpTimestamp::from_bits(bits)
+}
+
+const NOW: u64 = 0xEE00_0000_0000_0000;
+
+fn variables() -> ServerVariables {
+    ServerVariables {
+        leap: LeapIndicator::NoWarning,
+        stratum: Stratum::from_bits(2),
+        precision: Precision::from_log2(-23),
+        root_delay: NtpShort::from_bits(0x0100),
+        root_dispersion: NtpShort::from_bits(0x0200),
+        reference_id: ReferenceId::from_bytes([192, 0, 2, 9]),
+        reference_timestamp: at(NOW - (5 << 32)),
+    }
+}
+
+/// A request, what waits for its reply, and a good reply.
+fn exchange() -> (Pending, Header) {
+    let (octets, pending) = ClientRequest::new(at(0x1234_5678_9ABC_DEF0)).start(server());
+    let answer = AnswerTemplate::new(&variables()).answer(&Request::parse(&octets).unwrap(), at(NOW), at(NOW + 9));
+    (pending, Header::from_bytes(&answer))
+}
+
+fn reject_of(change: impl FnOnce(&mut Header)) -> Reject {
+    let (pending, mut reply) = exchange();
+    change(&mut reply);
+    pending.accept(&reply.to_bytes(), server(), at(NOW), at(NOW)).unwrap_err().reject()
+}
+
+#[test]
+fn the_good_reply() {
+    let (pending, reply) = exchange();
+    let octets = reply.to_bytes();
+    let reply = pending.accept(&octets, server(), at(NOW - 100), at(NOW + 200)).unwrap();
+    assert!(!reply.is_interleaved);
+    let exchange = reply.exchange;
+    assert_eq!(exchange.round_trip, RoundTrip { t1: at(NOW - 100), t2: at(NOW), t3: at(NOW + 9), t4: at(NOW + 200) });
+    assert_eq!((exchange.offset().to_bits(), exchange.delay().to_bits()), (-45, 291));
+    assert_eq!(
+        (exchange.stratum.to_bits(), exchange.version, exchange.leap),
+        (2, Version::V4, LeapIndicator::NoWarning)
+    );
+    assert_eq!(exchange.precision.log2(), -23);
+    assert_eq!(reply.packet.as_bytes(), octets);
+    // 2⁻²³ s + 2⁻²⁴ s + 15 ppm of 300 units, up to the next whole one.
+    assert_eq!(exchange.dispersion(Precision::from_log2(-24)).to_bits(), 512 + 256 + 1);
+    // (delay + root delay) / 2 up, root dispersion, dispersion.
+    let expect = (291 + (0x0100 << 16) + 1) / 2 + (0x0200 << 16) + 769;
+    assert_eq!(exchange.root_distance(Precision::from_log2(-24)).to_bits(), expect);
+}
+
+#[test]
+fn every_test_by_its_name() {
+    assert!(matches!(reject_of(|reply| reply.lead = Header::default().lead), Reject::Mode(Mode::Client)));
+    for mode in [Mode::Reserved, Mode::SymmetricActive, Mode::SymmetricPassive, Mode::Broadcast] {
+        let lead = ntp_proto::Lead::new(LeapIndicator::NoWarning, Version::V4, mode);
+        assert_eq!(reject_of(|reply| reply.lead = lead), Reject::Mode(mode));
+    }
+    let reject = reject_of(|reply| reply.origin_timestamp = NtpTimestamp::UNSET);
+    assert_eq!(
+        reject.to_string(),
+        "origin 00000000.00000000 is not the 12345678.9abcdef0 that was sent (test 2, bogus)"
+    );
+    let reject = reject_of(|reply| reply.receive_timestamp = NtpTimestamp::UNSET);
+    assert_eq!(
+        reject.to_string(),
+        "receive 00000000.00000000 or transmit ee000000.00000009 is unset (test 3, invalid)"
+    );
+    let reject = reject_of(|reply| reply.reference_timestamp = at(NOW + 10));
+    assert_eq!(
+        reject.to_string(),
+        "reference ee000000.0000000a lies after transmit ee000000.00000009 (test 7, header)"
+    );
+    let reject = reject_of(|reply| reply.receive_timestamp = at(NOW + 10));
+    assert_eq!(reject.to_string(), "transmit ee000000.00000009 lies before receive ee000000.0000000a (test 7, header)");
+    let reject = reject_of(|reply| reply.root_dispersion = NtpShort::from_duration(MAX_DISPERSION));
+    assert_eq!(
+        reject.to_string(),
+        "root delay 0.003906 s and root dispersion 16.000000 s say 16 s or more (test 7, header)"
+    );
+    let reject = reject_of(|reply| reply.stratum = Stratum::UNSYNCHRONIZED);
+    assert_eq!(reject.to_string(), "server not synchronised: leap none, stratum 16 (test 6)");
+    // A server that does not say when its clock was set is not refused for it.
+    let (pending, mut reply) = exchange();
+    reply.reference_timestamp = NtpTimestamp::UNSET;
+    assert!(pending.accept(&reply.to_bytes(), server(), at(NOW), at(NOW)).is_ok());
+}
+
+#[test]
+fn every_kiss_is_final_and_only_after_the_origin() {
+    for &code in KissCode::ALL {
+        let kiss = |reply: &mut Header| {
+            reply.stratum = Stratum::UNSPECIFIED;
+            reply.reference_id = code.into();
+            reply.poll = Poll::from_log2(10);
+        };
+        let (pending, mut reply) = exchange();
+        kiss(&mut reply);
+        match pending.accept(&reply.to_bytes(), server(), at(NOW), at(NOW)).unwrap_err() {
+            Rejected::Final(Reject::Kiss { code: found, poll }) => {
+                assert_eq!((found, poll.log2()), (code, 10));
+            }
+            // INIT and STEP are how an ntpd without time fills the field; they ask for nothing.
+            Rejected::Ignored { reject: Reject::Unsynchronized { .. }, .. } => {
+                assert!(matches!(code, KissCode::Init | KissCode::Step));
+                assert_eq!(code.action(), KissAction::None);
+            }
+            other => panic!("{code}: {other}"),
+        }
+        let (pending, mut reply) = exchange();
+        kiss(&mut reply);
+        reply.origin_timestamp = at(1);
+        let rejected = pending.accept(&reply.to_bytes(), server(), at(NOW), at(NOW)).unwrap_err();
+        assert!(matches!(rejected, Rejected::Ignored { reject: Reject::Origin { .. }, .. }), "{code}");
+    }
+    // A code nobody knows is one all the same.
+    let reject = reject_of(|reply| {
+        reply.stratum = Stratum::UNSPECIFIED;
+        reply.reference_id = ReferenceId::from_bytes(*b"XYZ\0");
+    });
+    assert_eq!(reject.to_string(), "kiss-o'-death XYZ, poll 0");
+}
+
+#[test]
+fn authenticity_is_asked_for_after_the_origin_and_before_the_kiss() {
+    let (pending, mut reply) = exchange();
+    reply.stratum = Stratum::UNSPECIFIED;
+    reply.reference_id = KissCode::Deny.into();
+    let octets = reply.to_bytes();
+    let rejected = pending.accept_if(&octets, server(), at(NOW), at(NOW), |_| false).unwrap_err();
+    let Rejected::Ignored { reject: Reject::NotAuthentic, pending } = rejected else { panic!("{rejected}") };
+    let mut is_asked = false;
+    reply.origin_timestamp = at(1);
+    let octets = reply.to_bytes();
+    let rejected = pending.accept_if(&octets, server(), at(NOW), at(NOW), |_| std::mem::replace(&mut is_asked, true));
+    assert!(rejected.is_err() && !is_asked);
+    // A crypto-NAK is a refusal by name, and ends nothing.
+    let (pending, reply) = exchange();
+    let mut octets = reply.to_bytes().to_vec();
+    octets.extend([0; 4]);
+    let rejected = pending.accept(&octets, server(), at(NOW), at(NOW)).unwrap_err();
+    assert!(matches!(rejected, Rejected::Ignored { reject: Reject::CryptoNak, .. }));
+    assert!(rejected.reject().is_from_server());
+}
+
+#[test]
+fn the_source_is_the_same_under_its_other_names() {
+    let take = |destination: &str, source: &str| {
+        let destination: SocketAddr = destination.parse().unwrap();
+        let (octets, pending) = ClientRequest::new(at(7)).start(destination);
+        let template = AnswerTemplate::new(&variables());
+        let answer = template.answer(&Request::parse(&octets).unwrap(), at(NOW), at(NOW));
+        pending.accept(&answer, source.parse().unwrap(), at(NOW), at(NOW)).is_ok()
+    };
+    assert!(take("192.0.2.1:123", "[::ffff:192.0.2.1]:123"));
+    assert!(take("[::ffff:192.0.2.1]:123", "192.0.2.1:123"));
+    assert!(take("[fe80::1]:123", "[fe80::1%3]:123"));
+    assert!(take("[fe80::1%3]:123", "[fe80::1%3]:123"));
+    assert!(!take("[fe80::1%3]:123", "[fe80::1%4]:123"));
+    assert!(!take("192.0.2.1:123", "192.0.2.1:1123"));
+    assert!(!take("192.0.2.1:123", "[::192.0.2.1]:123"));
+}
+
+#[test]
+fn a_request_tells_nothing_but_its_nonce() {
+    let (octets, pending) = ClientRequest::new(at(0x0102_0304_0506_0708)).start(server());
+    let mut expect = [0; 48];
+    expect[0] = 0x23;
+    expect[40..].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(octets, expect);
+    assert_eq!(
+        (pending.destination(), pending.nonce(), pending.version()),
+        (server(), at(0x0102_0304_0506_0708), Version::V4)
+    );
+    // A nonce of zero would be answered by anybody's packet.
+    let (octets, pending) = ClientRequest::new(NtpTimestamp::UNSET).start(server());
+    assert_eq!((octets[47], pending.nonce()), (1, at(1)));
+    for version in 0..=7 {
+        let version = Version::from_bits(version);
+        match ClientRequest::new(at(7)).with_version(version) {
+            Ok(request) => assert_eq!(
+                request.with_poll(Poll::from_log2(6)).start(server()).0[..3],
+                [version.to_bits() << 3 | 3, 0, 6]
+            ),
+            Err(error) => assert_eq!(error.to_string(), format!("no requests of version {version}: needed 1 to 4")),
+        }
+    }
+    let mut buffer = [0; 128];
+    let (writer, _) = ClientRequest::new(at(7)).begin(&mut buffer, server()).unwrap();
+    assert_eq!(writer.mac(5, &[9; 20]).unwrap(), 72);
+    assert_eq!(Packet::parse(&buffer[..72]).unwrap().mac().unwrap().key_id, 5);
+}
+
+/// Client and server over two rounds of RFC 9769.
+#[test]
+fn interleaved_gives_the_exchange_before_its_true_transmit_time() {
+    let template = AnswerTemplate::new(&variables());
+    let (octets, pending) = ClientRequest::new(at(111)).start(server());
+    let answer = template.answer(&Request::parse(&octets).unwrap(), at(NOW + 50), at(NOW + 60));
+    let first = pending.accept(&answer, server(), at(NOW), at(NOW + 200)).unwrap().exchange;
+    // The answer truly left later than it said.
+    let departed = at(NOW + 80);
+    let later = NOW + (64 << 32);
+    for is_remembered in [true, false] {
+        let request = ClientRequest::new(at(222)).interleaved(first.round_trip, at(333));
+        let (octets, pending) = request.start(server());
+        let asked = Request::parse(&octets).unwrap();
+        assert_eq!(asked.packet().origin_timestamp(), first.round_trip.t2);
+        assert_eq!(asked.packet().receive_timestamp(), at(333));
+        let answer = if is_remembered {
+            template.answer_interleaved(&asked, at(later), departed)
+        } else {
+            template.answer(&asked, at(later), at(later))
+        };
+        let reply: Reply<'_> = pending.accept(&answer, server(), at(later), at(later)).unwrap();
+        assert_eq!(reply.is_interleaved, is_remembered);
+        if is_remembered {
+            assert_eq!(reply.exchange.round_trip, RoundTrip { t3: departed, ..first.round_trip });
+            assert_eq!(reply.exchange.delay().to_bits(), first.delay().to_bits() - 20);
+        }
+    }
+    // A departure before the arrival it belongs to is refused.
+    let (octets, pending) = ClientRequest::new(at(222)).interleaved(first.round_trip, at(333)).start(server());
+    let answer = template.answer_interleaved(&Request::parse(&octets).unwrap(), at(later), at(NOW + 49));
+    let reject = pending.accept(&answer, server(), at(later), at(later)).unwrap_err().reject();
+    assert!(matches!(reject, Reject::TransmitBeforeReceive { .. }));
+}
+
+#[test]
+fn only_requests_are_answered() {
+    for lead in 0..=255_u8 {
+        let mut octets = [0; 48];
+        octets[0] = lead;
+        let (version, mode) = (lead >> 3 & 7, lead & 7);
+        let is_request = (1..=4).contains(&version) && (mode == 1 || mode == 3 || version == 1 && mode == 0);
+        match Request::parse(&octets) {
+            Ok(request) => {
+                assert!(is_request, "{lead:02x}");
+                let answer = if mode == 1 { Mode::SymmetricPassive } else { Mode::Server };
+                assert_eq!(request.answer_mode(), answer);
+                let octets = AnswerTemplate::new(&variables()).answer(&request, at(1), at(2));
+                assert_eq!(octets[0] & 0x38, lead & 0x38, "the version is the request's");
+                assert_eq!(octets[0] & 7, answer.to_bits());
+                assert!(Request::parse(&octets).is_err(), "an answer to an answer");
+                // The same behind the header's 48 octets.
+                let mut longer = octets.to_vec();
+                longer[0] = lead;
+                longer.extend([0; 4]);
+                assert_eq!(Request::parse(&longer).unwrap().answer_mode(), answer);
+            }
+            Err(NotARequest::Mode { .. }) => assert!(!is_request && (1..=4).contains(&version) && mode <= 5),
+            Err(_) => assert!(!is_request && (!(1..=4).contains(&version) || mode > 5)),
+        }
+    }
+    assert!(matches!(Request::parse(&[0x23; 47]), Err(NotARequest::Malformed(_))));
+    let error = Request::parse(&[0x24; 48]).unwrap_err();
+    assert_eq!(error.to_string(), "mode server of version 4 asks for nothing");
+}
+
+#[test]
+fn the_answer_says_what_the_server_is() {
+    let mut octets = [0x77; 48];
+    octets[0] = 0xDB; // whatever else a client says
+    let request = Request::parse(&octets).unwrap();
+    let answer = Header::from_bytes(&AnswerTemplate::new(&variables()).answer(&request, at(NOW), at(NOW + 1)));
+    let ServerVariables { leap, stratum, precision, root_delay, root_dispersion, reference_id, reference_timestamp } =
+        variables();
+    let expect = Header {
+        lead: ntp_proto::Lead::new(leap, Version::V3, Mode::Server),
+        stratum,
+        poll: Poll::from_log2(0x77),
+        precision,
+        root_delay,
+        root_dispersion,
+        reference_id,
+        reference_timestamp,
+        origin_timestamp: at(0x7777_7777_7777_7777),
+        receive_timestamp: at(NOW),
+        transmit_timestamp: at(NOW + 1),
+    };
+    assert_eq!(answer, expect);
+    // Stratum 16 goes out as 0; a time of zero as the next one.
+    let unsynchronized = AnswerTemplate::new(&ServerVariables::default());
+    let answer = Header::from_bytes(&unsynchronized.answer(&request, at(0), at(0)));
+    assert_eq!((answer.leap(), answer.stratum), (LeapIndicator::Unsynchronized, Stratum::UNSPECIFIED));
+    assert_eq!((answer.receive_timestamp, answer.transmit_timestamp), (at(1), at(1)));
+    let kiss = Header::from_bytes(&unsynchronized.kiss(&request, KissCode::Rate, Poll::from_log2(8), at(NOW)));
+    assert_eq!((kiss.lead.to_bits(), kiss.stratum.to_bits(), kiss.poll.log2()), (0xDC, 0, 0x77));
+    assert_eq!((kiss.reference_id, kiss.origin_timestamp), (KissCode::Rate.into(), at(0x7777_7777_7777_7777)));
+}
+
+#[test]
+fn no_answer_is_longer_than_its_request() {
+    let template = AnswerTemplate::new(&variables());
+    let mut octets = [0; 48];
+    octets[0] = 0x23;
+    let request = Request::parse(&octets).unwrap();
+    let answer = template.answer(&request, at(NOW), at(NOW));
+    let mut buffer = [0; 256];
+    assert_eq!(AnswerTemplate::begin(&request, &answer, &mut buffer).unwrap().finish(), Ok(48));
+    let error = AnswerTemplate::begin(&request, &answer, &mut buffer)
+        .unwrap()
+        .field(ExtensionType::UNIQUE_IDENTIFIER, &[0; 32])
+        .unwrap_err();
+    assert!(matches!(error, EmitError::LongerThanRequest { needed: 84, had: 48, .. }), "{error}");
+    assert!(AnswerTemplate::begin(&request, &answer, &mut buffer).unwrap().mac(1, &[0; 16]).is_err());
+    assert!(AnswerTemplate::begin(&request, &answer, &mut buffer).unwrap().crypto_nak().is_err());
+    // To a request with a MAC a crypto-NAK or a MAC of the same length.
+    let mut longer = octets.to_vec();
+    longer.extend([0, 0, 0, 1]);
+    longer.extend([5; 16]);
+    let request = Request::parse(&longer).unwrap();
+    assert_eq!(AnswerTemplate::begin(&request, &answer, &mut buffer).unwrap().mac(1, &[0; 16]), Ok(68));
+    assert_eq!(AnswerTemplate::begin(&request, &answer, &mut buffer).unwrap().crypto_nak(), Ok(52));
+    assert!(AnswerTemplate::begin(&request, &answer, &mut buffer).unwrap().mac(1, &[0; 20]).is_err());
+}
+
+#[test]
+fn nothing_misreadable_can_be_written() {
+    let mut buffer = [0; 256];
+    let header = |version, mode| Header::new(LeapIndicator::NoWarning, Version::from_bits(version), mode);
+    for version in 0..8 {
+        for mode in 0..8 {
+            let written = PacketWriter::new(&mut buffer, &header(version, Mode::from_bits(mode)));
+            assert_eq!(written.is_ok(), (1..=4).contains(&version) && mode <= 5);
+        }
+    }
+    let error = PacketWriter::new(&mut buffer, &header(3, Mode::Client))
+        .and_then(|writer| writer.field(ExtensionType::UNIQUE_IDENTIFIER, &[0; 32]))
+        .unwrap_err();
+    assert_eq!(error.to_string(), "extension field in a packet of version 3");
+    for length in 0..=80 {
+        for version in 1..=4 {
+            let written = PacketWriter::new(&mut buffer, &header(version, Mode::Client))
+                .and_then(|writer| writer.mac(1, &[0; 80][..length]));
+            let is_known =
+                if version == 4 { [16, 20].contains(&length) } else { [8, 16, 20, 32, 48, 64, 68].contains(&length) };
+            assert_eq!(written.is_ok(), is_known, "{version} {length}");
+        }
+    }
+    // Every value's length, alone and before every end, comes back as one field.
+    for length in 0..=48 {
+        for end in 0..3 {
+            let value: Vec<u8> = (1..).take(length).collect();
+            let writer = PacketWriter::new(&mut buffer, &Header::default())
+                .and_then(|writer| writer.field(ExtensionType::from_bits(0xF001), &value))
+                .unwrap();
+            let written = match end {
+                0 => writer.finish(),
+                1 => writer.mac(7, &[3; 16]),
+                _ => writer.crypto_nak(),
+            };
+            let packet = Packet::parse(&buffer[..written.unwrap()]).unwrap();
+            let field = packet.extensions().next().unwrap();
+            assert_eq!(packet.extensions().count(), 1);
+            let (start, padding) = field.value.split_at(length);
+            assert_eq!((start, padding.iter().any(|&octet| octet != 0)), (&value[..], false));
+            assert_eq!((packet.mac().is_some(), packet.is_crypto_nak()), (end == 1, end == 2));
+        }
+    }
+    // A buffer too short is named, at every length.
+    for length in 0..68 {
+        let written =
+            PacketWriter::new(&mut buffer[..length], &Header::default()).and_then(|writer| writer.mac(1, &[0; 16]));
+        assert!(matches!(written.unwrap_err(), EmitError::Buffer { .. }));
+    }
+}
+
+/// From a second before the era ends, and from a second after: the exchange does not care on which side each clock is.
+#[test]
+fn the_eras_of_2036_and_2104_are_crossed() {
+    // Era 1 begins in 2036; in 2104 the highest bit, by which some software tells the eras apart, turns over in era 1.
+    for instant in ["2036-02-07T06:28:16Z", "2104-02-26T09:42:24Z", "2172-03-15T12:56:32Z", "2026-11-23T00:00:00Z"] {
+        let middle: UnixTime = instant.parse().unwrap();
+        let middle = NtpTimestamp::from_unix(middle);
+        for shift in -4..=4_i64 {
+            let moved = |millis: i64| middle + NtpDuration::from_nanos(shift * 50_000_000 + millis * 1_000_000);
+            let (octets, pending) = ClientRequest::new(moved(0)).start(server());
+            let variables = ServerVariables { reference_timestamp: moved(-700), ..variables() };
+            let answer =
+                AnswerTemplate::new(&variables).answer(&Request::parse(&octets).unwrap(), moved(510), moved(515));
+            let exchange = pending.accept(&answer, server(), moved(0), moved(25)).unwrap().exchange;
+            let error = (exchange.offset() - NtpDuration::from_nanos(500_000_000)).abs();
+            assert!(error.to_bits() <= 2, "{instant} {shift}: {}", exchange.offset());
+            let error = (exchange.delay() - NtpDuration::from_nanos(20_000_000)).abs();
+            assert!(error.to_bits() <= 4, "{instant} {shift}: {}", exchange.delay());
+        }
+    }
+}
+
+/// The wide reference: signed differences modulo 2⁶⁴, then exact sums.
+fn difference(a: u64, b: u64) -> i128 {
+    let wide = (i128::from(a) - i128::from(b)).rem_euclid(1 << 64);
+    if wide >= 1 << 63 {
+        wide - (1 << 64)
+    } else {
+        wide
+    }
+}
+
+fn saturate(value: i128) -> i64 {
+    value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
+proptest! {
+    #[test]
+    fn offset_delay_dispersion_and_distance_agree_with_wide_integers(
+        t1: u64, t2: u64, turnaround in 0..1_u64 << 63, t4: u64,
+        root_delay in 0..1_u32 << 20, root_dispersion in 0..1_u32 << 19, precision: i8, own: i8,
+    ) {
+        let t3 = t2.wrapping_add(turnaround);
+        prop_assume!(t2 != 0 && t3 != 0);
+        let (pending, mut reply) = exchange();
+        reply.receive_timestamp = at(t2);
+        reply.transmit_timestamp = at(t3);
+        reply.reference_timestamp = NtpTimestamp::UNSET;
+        reply.root_delay = NtpShort::from_bits(root_delay);
+        reply.root_dispersion = NtpShort::from_bits(root_dispersion);
+        reply.precision = Precision::from_log2(precision);
+        let octets = reply.to_bytes();
+        let exchange = pending.accept(&octets, server(), at(t1), at(t4)).unwrap().exchange;
+
+        let offset = (difference(t2, t1) + difference(t3, t4)) / 2;
+        prop_assert_eq!(i128::from(exchange.offset().to_bits()), offset);
+        let delay = saturate(difference(t4, t1) - difference(t3, t2));
+        prop_assert_eq!(exchange.delay().to_bits(), delay);
+
+        let power = |exponent: i8| match i32::from(exponent) + 32 {
+            shift if shift < 0 => 1_i128,
+            shift if shift > 62 => i128::from(i64::MAX),
+            shift => 1 << shift,
+        };
+        let drift = (difference(t4, t1).max(0) * 15 + 999_999) / 1_000_000;
+        let dispersion = saturate(i128::from(saturate(power(precision) + power(own))) + drift);
+        let own_precision = Precision::from_log2(own);
+        prop_assert_eq!(exchange.dispersion(own_precision).to_bits(), dispersion);
+
+        let all_delay = saturate(i128::from(delay).max(power(own)) + (i128::from(root_delay) << 16));
+        let distance = (i128::from(all_delay) + 1) / 2 + (i128::from(root_dispersion) << 16) + i128::from(dispersion);
+        prop_assert_eq!(exchange.root_distance(own_precision).to_bits(), saturate(distance));
+    }
+
+    #[test]
+    fn nothing_but_the_answer_is_taken(datagram in prop::collection::vec(any::<u8>(), 0..120), t1: u64, t4: u64) {
+        let (pending, _) = exchange();
+        let Err(Rejected::Ignored { pending, .. }) = pending.accept(&datagram, server(), at(t1), at(t4)) else {
+            return Err(TestCaseError::fail("a datagram of chance was taken"));
+        };
+        // And the true answer is still good afterwards.
+        let (_, reply) = exchange();
+        prop_assert!(pending.accept(&reply.to_bytes(), server(), at(t1), at(t4)).is_ok());
+    }
+
+    #[test]
+    fn every_answer_is_read_again_as_it_was_meant(
+        lead in prop::sample::select(vec![0x08_u8, 0x0B, 0x13, 0x1B, 0x23, 0x09, 0x11, 0x19, 0x21]),
+        octets: [u8; 23], tail: [u8; 24], receive: u64, transmit: u64,
+    ) {
+        let mut request = [0; 48];
+        request[0] = lead;
+        request[1..24].copy_from_slice(&octets);
+        request[24..].copy_from_slice(&tail);
+        let request = Request::parse(&request).unwrap();
+        let answer = AnswerTemplate::new(&variables()).answer(&request, at(receive), at(transmit));
+        let packet = Packet::parse(&answer).unwrap();
+        prop_assert_eq!(packet.version(), request.packet().version());
+        prop_assert_eq!(packet.mode(), request.answer_mode());
+        prop_assert_eq!(packet.poll(), request.packet().poll());
+        prop_assert_eq!(packet.origin_timestamp(), request.packet().transmit_timestamp());
+        prop_assert_eq!(packet.receive_timestamp(), at(receive.max(1)));
+        prop_assert_eq!(packet.transmit_timestamp(), at(transmit.max(1)));
+    }
+}
