@@ -5,6 +5,7 @@ pub mod agent;
 pub mod capture;
 pub mod clock;
 pub mod demo;
+pub mod diff;
 pub mod dump;
 pub mod json;
 pub mod measure;
