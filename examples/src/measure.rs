@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use ntp_client::{Query, QueryConfig, QueryOutcome};
+use ntp_client::{Query, QueryConfig, QueryOutcome, ServerOutcome};
 use ntp_clock::{ReadClock, Realtime};
 use ntp_net::Poller;
 
@@ -17,6 +17,22 @@ pub struct Measured {
     pub outcome: QueryOutcome,
     /// Those to which nothing could be sent, and why.
     pub unsent: Vec<(SocketAddr, String)>,
+}
+
+impl Measured {
+    /// Why a server gave no sample, for people.
+    #[must_use]
+    pub fn why_not(&self, server: &ServerOutcome) -> String {
+        let unsent = self.unsent.iter().find(|(address, _)| *address == server.address);
+        match (unsent, server.last_ignored) {
+            (Some((_, error)), _) => format!("cannot be asked: {error}"),
+            (None, Some(ignored)) => ignored.to_string(),
+            (None, None) if server.counters.unreachable > 0 => {
+                "no answer, and a router or the host says it is unreachable".into()
+            }
+            (None, None) => "no answer".into(),
+        }
+    }
 }
 
 /// Asks the servers and waits for the answers.

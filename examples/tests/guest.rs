@@ -130,4 +130,12 @@ fn the_table_is_shown() {
     assert_eq!(hosts.len(), 4);
     assert_eq!(hosts[0], "\"time.dfw1.rackspace.com\"");
     assert_eq!(run(REGIONS, &["--suggest"]).0, 0);
+    // Where the hosts have no address, each says so.
+    let (code, text, _) = run("unshare", &["-rn", REGIONS, "--query", "HKG", "--json"]);
+    if text.is_empty() {
+        eprintln!("skipped: no network namespace");
+        return;
+    }
+    assert_eq!((code, text.lines().count()), (1, 2));
+    assert!(text.lines().all(|line| line.contains("\"error\":\"not resolved: ")), "{text}");
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use ntp_client::{QueryConfig, ServerOutcome};
+use ntp_client::QueryConfig;
 use ntp_discipline::Sample;
 use ntp_examples::address::{self, Host};
 use ntp_examples::json::seconds;
@@ -126,7 +126,7 @@ fn lines(named: &[Named], measured: &Measured) -> Vec<String> {
                     &magnitude(sample.delay),
                 )
             }
-            None => fit(&format!("  {name}  {}", why_not(server, measured)), 80),
+            None => fit(&format!("  {name}  {}", measured.why_not(server)), 80),
         });
     }
     lines.push(String::new());
@@ -141,16 +141,6 @@ fn lines(named: &[Named], measured: &Measured) -> Vec<String> {
         None => format!("No majority of the {answered} servers agrees."),
     });
     lines
-}
-
-fn why_not(server: &ServerOutcome, measured: &Measured) -> String {
-    let unsent = measured.unsent.iter().find(|(address, _)| *address == server.address);
-    match (unsent, server.last_ignored) {
-        (Some((_, error)), _) => format!("cannot be asked: {error}"),
-        (None, Some(ignored)) => ignored.to_string(),
-        (None, None) if server.counters.unreachable > 0 => "no answer: unreachable, says the host or a router".into(),
-        (None, None) => "no answer".into(),
-    }
 }
 
 #[allow(clippy::too_many_arguments)] // one for each column
@@ -177,7 +167,7 @@ fn objects(named: &[Named], measured: &Measured) -> Vec<String> {
             "verdict": server.verdict.to_string(),
             "answers": server.counters.accepted,
         });
-        let more = server.best.as_ref().map_or_else(|| json!({ "error": why_not(server, measured) }), sample);
+        let more = server.best.as_ref().map_or_else(|| json!({ "error": measured.why_not(server) }), sample);
         if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
             object.extend(more);
         }
