@@ -70,17 +70,15 @@ const WAYS: usize = 8;
 const UNITS_LOG2: u32 = 16;
 const MAX_SPAN: u32 = (4 * 3600) << UNITS_LOG2;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Entry {
-    /// The part of the hash that did not choose the set; 0 in an entry that was never used.
-    tag: u32,
-    /// When the bucket is full again, in units modulo 2³².
-    full_at: u32,
-}
-
+/// The buckets that share a cache line; tags and numbers apart, so that all are compared at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(align(64))]
-struct Set([Entry; WAYS]);
+struct Set {
+    /// The part of each hash that did not choose the set; 0 in a place that was never used.
+    tags: [u32; WAYS],
+    /// When each bucket is full again, in units modulo 2³².
+    full_at: [u32; WAYS],
+}
 
 /// The token buckets of all sources.
 #[derive(Debug, Clone)]
@@ -108,6 +106,12 @@ impl HashKey {
         let (low, high) = (bits as u64, (bits >> 64) as u64);
         // Spread, so that a weak key given by hand is not a weak factor below.
         Self(fold(low ^ SPREAD.0, SPREAD.1), fold(high ^ SPREAD.1, SPREAD.0))
+    }
+
+    /// A keyed hash of few bits by one folded multiplication; it shares nothing with that of many.
+    #[inline]
+    pub(crate) const fn hash_short(self, bits: u32) -> u64 {
+        fold(bits as u64 ^ self.1, self.0)
     }
 
     /// A keyed hash of an address by two folded multiplications.
@@ -156,8 +160,7 @@ impl RateTable {
     #[inline]
     pub(crate) fn take(&mut self, source: IpAddr, now: Instant) -> Allowance {
         let hash = match source {
-            // Not an IPv6 address of anybody: those of this prefix are discarded on the way (RFC 6666).
-            IpAddr::V4(v4) => self.key.hash(0x0100_u128 << 112 | u128::from(u32::from(v4) & self.v4_mask)),
+            IpAddr::V4(v4) => self.key.hash_short(u32::from(v4) & self.v4_mask),
             IpAddr::V6(v6) => self.key.hash(u128::from(v6) & self.v6_mask),
         };
         // 2⁻¹⁶ s from nanoseconds, modulo 2³²: the quotient is exact to 4 ppm of a span of hours, and only spans count.
@@ -176,27 +179,32 @@ impl RateTable {
         let mask = self.sets.len() - 1; // a power of two
         #[allow(clippy::cast_possible_truncation)] // the low bits choose the set, the high ones are the tag
         let (place, tag) = (hash as usize & mask, (hash >> 32) as u32 | 1);
-        let Some(Set(entries)) = self.sets.get_mut(place) else { return true };
+        let Some(set) = self.sets.get_mut(place) else { return true };
         // What is still missing in a bucket; nothing in one that is full, or so old that its number has wrapped.
-        let missing = |entry: &Entry| {
-            let ahead = entry.full_at.wrapping_sub(now);
+        let missing = |full_at: u32| {
+            let ahead = full_at.wrapping_sub(now);
             if ahead <= room + cost {
                 ahead
             } else {
                 0
             }
         };
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.tag == tag) {
-            let lacks = missing(entry);
-            if lacks > room {
-                return false;
-            }
-            entry.full_at = now.wrapping_add(lacks + cost);
-            return true;
+        // All at once, without a branch for each.
+        let known = set.tags.iter().enumerate().fold(0, |mask, (way, &other)| mask | u32::from(other == tag) << way);
+        let (way, lacks) = if known == 0 {
+            // New here: it takes the place of the bucket that is closest to full.
+            let lacks = set.full_at.map(missing);
+            (lacks.iter().enumerate().min_by_key(|(_, &lacks)| lacks).map_or(0, |(way, _)| way), 0)
+        } else {
+            let way = usize::try_from(known.trailing_zeros()).unwrap_or(0);
+            (way, set.full_at.get(way).copied().map_or(0, missing))
+        };
+        if lacks > room {
+            return false;
         }
-        // New here: it takes the place of the bucket that is closest to full.
-        if let Some(entry) = entries.iter_mut().min_by_key(|entry| missing(entry)) {
-            *entry = Entry { tag, full_at: now.wrapping_add(cost) };
+        if let (Some(tag_place), Some(full_at)) = (set.tags.get_mut(way), set.full_at.get_mut(way)) {
+            *tag_place = tag;
+            *full_at = now.wrapping_add(lacks + cost);
         }
         true
     }

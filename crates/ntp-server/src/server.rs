@@ -86,6 +86,8 @@ pub struct Server {
     interleave: Option<Interleave>,
     smear: Option<LeapSmear>,
     to_stamp: Option<TransmitToken>,
+    /// Neither remembers answers nor smears: a plain client's answer is the template and its timestamps.
+    is_plain: bool,
     counters: Counters,
 }
 
@@ -130,6 +132,7 @@ impl Server {
             interleave: None,
             smear: None,
             to_stamp: None,
+            is_plain: true,
             counters: Counters::default(),
         }
     }
@@ -163,6 +166,7 @@ impl Server {
     #[must_use]
     pub fn with_interleaving(mut self, answers: usize, key: u128) -> Self {
         self.interleave = Some(Interleave::new(answers, HashKey::new(key)));
+        self.is_plain = false;
         self
     }
 
@@ -170,6 +174,7 @@ impl Server {
     #[must_use]
     pub fn with_smear(mut self, smear: LeapSmear) -> Self {
         self.smear = Some(smear);
+        self.is_plain = false;
         self
     }
 
@@ -223,14 +228,9 @@ impl Server {
         now: Instant,
     ) -> Outcome {
         match buffer.first_chunk_mut::<HEADER_LENGTH>() {
-            // A plain request and its answer are as long as the header.
-            Some(place) if length == HEADER_LENGTH => {
-                match self.decide(place.as_slice(), Arrival { source, received, transmit, now }) {
-                    Ok(Answer::Header(octets) | Answer::CryptoNak(octets)) => {
-                        *place = octets;
-                        Outcome::Response { length }
-                    }
-                    Ok(Answer::NtsNak) => self.conclude(Err(DropReason::Malformed)),
+            Some(place) if length == HEADER_LENGTH && self.is_plain && AnswerTemplate::is_plain_request(place) => {
+                match self.answer_plain(place, source, received, transmit, now) {
+                    Ok(()) => Outcome::Response { length: HEADER_LENGTH },
                     Err(reason) => self.conclude(Err(reason)),
                 }
             }
@@ -238,11 +238,52 @@ impl Server {
         }
     }
 
-    /// Answers a datagram with more than a header: from a copy, because the answer takes its place.
+    /// Answers a plain client where its request lies: the way that nearly all requests take.
+    #[inline]
+    fn answer_plain(
+        &mut self,
+        place: &mut [u8; HEADER_LENGTH],
+        source: SocketAddr,
+        received: NtpTimestamp,
+        transmit: NtpTimestamp,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        count(&mut self.counters.received);
+        self.to_stamp = None;
+        let access = self.admit_source(source)?;
+        let allowance = self.charge(access, source, now)?;
+        if access == Access::Refuse || allowance == Allowance::Kiss {
+            return self.kiss_in_place(place, access, received);
+        }
+        if now >= self.valid_until {
+            self.renew(now, received);
+        }
+        let transmit = if received.is_after(transmit) { received } else { transmit };
+        count(self.answered_as(allowance));
+        // True: it was looked at above.
+        let _ = self.template.answer_in_place(place, received, transmit);
+        Ok(())
+    }
+
+    #[cold]
+    fn kiss_in_place(
+        &mut self,
+        place: &mut [u8; HEADER_LENGTH],
+        access: Access,
+        received: NtpTimestamp,
+    ) -> Result<(), DropReason> {
+        let request = Request::parse(place.as_slice()).map_err(|_| DropReason::Malformed)?;
+        let octets = self.kiss(&request, access, received);
+        *place = octets;
+        Ok(())
+    }
+
+    /// Answers any other datagram: from a copy, because the answer takes its place.
+    #[inline(never)]
     fn respond_from_copy(&mut self, buffer: &mut [u8], length: usize, arrival: Arrival) -> Outcome {
         let mut copy = [0; MAX_REQUEST];
         let (Some(request), Some(place)) = (buffer.get(..length), copy.get_mut(..length)) else {
-            self.counters.received = self.counters.received.wrapping_add(1);
+            count(&mut self.counters.received);
             return self.conclude(Err(DropReason::TooLong));
         };
         place.copy_from_slice(request);
@@ -253,7 +294,7 @@ impl Server {
 
     /// A datagram was cut on the way in: longer than any request. Counts it.
     pub fn handle_truncated(&mut self) -> Outcome {
-        self.counters.received = self.counters.received.wrapping_add(1);
+        count(&mut self.counters.received);
         self.conclude(Err(DropReason::TooLong))
     }
 
@@ -275,17 +316,29 @@ impl Server {
     /// From the datagram to the answer's header. Every way out of here is counted: answers here, the rest by the caller.
     #[inline]
     fn decide(&mut self, bytes: &[u8], arrival: Arrival) -> Result<Answer, DropReason> {
-        self.counters.received = self.counters.received.wrapping_add(1);
+        count(&mut self.counters.received);
         self.to_stamp = None;
-        let Arrival { source, now, .. } = arrival;
-        if source.port() == 0 {
+        let access = self.admit_source(arrival.source)?;
+        let request = admit(bytes, arrival.source)?;
+        let allowance = self.charge(access, arrival.source, arrival.now)?;
+        self.make(&request, access, allowance, arrival)
+    }
+
+    /// Whether this source can be answered, and what it may have.
+    #[inline]
+    fn admit_source(&self, source: SocketAddr) -> Result<Access, DropReason> {
+        if source.port() == 0 || source.ip().is_unspecified() || source.ip().is_multicast() {
             return Err(DropReason::Source);
         }
-        let access = self.access.as_ref().map_or(Access::Allow, |rules| rules.of(source.ip()));
-        if access == Access::Ignore {
-            return Err(DropReason::Ignored);
+        match self.access.as_ref().map_or(Access::Allow, |rules| rules.of(source.ip())) {
+            Access::Ignore => Err(DropReason::Ignored),
+            access => Ok(access),
         }
-        let request = admit(bytes, source)?;
+    }
+
+    /// Takes this request from what its source and everybody together may ask.
+    #[inline]
+    fn charge(&mut self, access: Access, source: SocketAddr, now: Instant) -> Result<Allowance, DropReason> {
         let mut allowance = Allowance::Within;
         if let Some(limit) = self.limit.as_mut().filter(|_| access != Access::Trust) {
             allowance = limit.table.take(source.ip(), now);
@@ -296,7 +349,17 @@ impl Server {
         if self.ceiling.as_mut().is_some_and(|ceiling| !ceiling.take(now)) {
             return Err(DropReason::OverCeiling);
         }
-        self.make(&request, access, allowance, arrival)
+        Ok(allowance)
+    }
+
+    /// Where an answer with time is counted.
+    #[inline]
+    fn answered_as(&mut self, allowance: Allowance) -> &mut u64 {
+        if allowance == Allowance::Within {
+            &mut self.counters.answered
+        } else {
+            &mut self.counters.leaked
+        }
     }
 
     #[inline]
@@ -335,7 +398,7 @@ impl Server {
         if self.interleave.is_some() {
             return Ok(Answer::Header(self.interleaved(request, source, received, transmit)));
         }
-        count(if allowance == Allowance::Within { &mut self.counters.answered } else { &mut self.counters.leaked });
+        count(self.answered_as(allowance));
         Ok(Answer::Header(self.template.answer(request, received, transmit)))
     }
 
@@ -463,9 +526,6 @@ impl Counters {
 /// Whether a datagram is a request that can be answered.
 #[inline]
 fn admit(bytes: &[u8], source: SocketAddr) -> Result<Request<'_>, DropReason> {
-    if source.ip().is_unspecified() || source.ip().is_multicast() {
-        return Err(DropReason::Source);
-    }
     let request = Request::parse(bytes).map_err(|error| why_not(bytes, error))?;
     let packet = request.packet();
     if packet.as_bytes().len() > HEADER_LENGTH && packet.is_crypto_nak() {
