@@ -16,8 +16,10 @@ mod exchange;
 mod keys;
 mod leap_list;
 mod message;
+mod ntp_conf;
 mod reference;
 mod round_trip;
+mod sysctl_conf;
 mod trailer;
 
 pub use control::control;
@@ -29,7 +31,9 @@ pub use exchange::exchange;
 pub use keys::keys;
 pub use leap_list::leap_list;
 pub use message::message;
+pub use ntp_conf::ntp_conf;
 pub use round_trip::round_trip;
+pub use sysctl_conf::sysctl_conf;
 pub use trailer::trailer;
 
 /// A harness: any octets in, a panic where something is wrong.
@@ -44,6 +48,8 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("control", control),
     ("keys", keys),
     ("message", message),
+    ("ntp_conf", ntp_conf),
+    ("sysctl_conf", sysctl_conf),
     ("discipline", discipline),
     ("leap_list", leap_list),
     #[cfg(feature = "peers")]

@@ -167,14 +167,22 @@ impl Setting {
     fn is_pattern_for(&self, path: &str) -> bool {
         self.value.is_some()
             && self.path.contains(['*', '?', '['])
-            && Pattern::new(&self.path).is_ok_and(|pattern| pattern.matches_with(path, LIKE_GLOB))
+            && pattern(&self.path).is_some_and(|pattern| pattern.matches_with(path, LIKE_GLOB))
     }
 
     /// Whether it keeps patterns off this path: named so, or by a pattern whose `*` goes beyond `/`.
     fn keeps_off(&self, path: &str) -> bool {
-        self.value.is_none()
-            && (self.path == path || Pattern::new(&self.path).is_ok_and(|pattern| pattern.matches(path)))
+        self.value.is_none() && (self.path == path || pattern(&self.path).is_some_and(|pattern| pattern.matches(path)))
     }
+}
+
+/// A path as a pattern, if it can be one. Two stars are no more than one, as in C.
+fn pattern(path: &str) -> Option<Pattern> {
+    let mut text = path.to_string();
+    while text.contains("**") {
+        text = text.replace("**", "*");
+    }
+    Pattern::new(&text).ok()
 }
 
 /// The path of a key below `/proc/sys`: if its first separator is a dot, dots and slashes change places. Then as the
