@@ -102,9 +102,9 @@ impl Clock {
         self.oscillator.advance();
     }
 
-    /// The machine sleeps for `seconds` and counts none of them.
-    pub fn suspend(&mut self, seconds: f64) {
-        self.oscillator.suspend(seconds);
+    /// The machine sleeps through this second and counts none of it.
+    pub fn sleep(&mut self) {
+        self.oscillator.sleep();
     }
 
     fn raw(&self, time: NtpDuration) -> NtpDuration {

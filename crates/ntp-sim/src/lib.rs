@@ -11,6 +11,7 @@
 //! | [`bare`] | an engine on a bare exchange of timestamps as that client |
 //! | [`metrics`] | what a run is judged by |
 //! | [`baseline`] | scenarios with the figures of other clients on them |
+//! | [`more`] | further scenarios |
 //!
 //! A run depends on nothing but its scenario and its seed, to the last bit, on every target: randomness is the crate's
 //! own, mathematics go through `libm`.
@@ -37,6 +38,7 @@ pub mod bare;
 pub mod baseline;
 pub mod clock;
 pub mod metrics;
+pub mod more;
 pub mod network;
 pub mod oscillator;
 pub mod random;

@@ -83,9 +83,11 @@ impl Oscillator {
         self.frequency = self.draw();
     }
 
-    /// Sets the raw clock back by `seconds` at once: the machine was suspended and did not count.
-    pub fn suspend(&mut self, seconds: f64) {
-        self.offset -= seconds;
+    /// Goes on to the next second without having counted this one: the machine was asleep.
+    pub fn sleep(&mut self) {
+        self.offset -= 1.0;
+        self.second += 1;
+        self.frequency = self.draw();
     }
 
     fn draw(&mut self) -> f64 {
@@ -138,7 +140,8 @@ mod tests {
             oscillator.advance();
         }
         assert!((oscillator.offset(0.5) - 1e-3).abs() < 1e-12);
-        oscillator.suspend(2.0);
+        oscillator.sleep();
+        oscillator.sleep();
         assert!((oscillator.offset(0.0) + 2.0 - 1e-3).abs() < 1e-12);
     }
 

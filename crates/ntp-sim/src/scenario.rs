@@ -16,8 +16,10 @@ pub struct Scenario {
     pub wander: Vec<Wander>,
     /// System minus true time at the start.
     pub initial_offset: f64,
+    /// The error that no client can see: it is taken off before figures are made. Positive is ahead.
+    pub bias: f64,
     /// When the machine sleeps, and for how long.
-    pub suspended: Vec<(f64, f64)>,
+    pub suspended: Vec<(u32, u32)>,
     /// Shortest and longest poll exponent the client may use.
     pub poll: (i8, i8),
     /// When the run ends.
@@ -39,6 +41,7 @@ impl Scenario {
             servers: Vec::new(),
             wander: vec![Wander::Constant(2e-5), Wander::RandomWalk(1e-9)],
             initial_offset: 0.05,
+            bias: 0.0,
             suspended: Vec::new(),
             poll: (6, 10),
             duration: 60_000,
@@ -68,6 +71,13 @@ impl Scenario {
         self
     }
 
+    /// With an error that no client can see.
+    #[must_use]
+    pub fn bias(mut self, bias: f64) -> Self {
+        self.bias = bias;
+        self
+    }
+
     /// Ending at `duration`, counting from `settle` on.
     #[must_use]
     pub fn watch(mut self, settle: u32, duration: u32) -> Self {
@@ -91,8 +101,14 @@ impl Scenario {
 
     /// With the machine asleep for `seconds` at `at`.
     #[must_use]
-    pub fn suspended(mut self, at: f64, seconds: f64) -> Self {
+    pub fn suspended(mut self, at: u32, seconds: u32) -> Self {
         self.suspended.push((at, seconds));
         self
+    }
+
+    /// Whether the machine is asleep in this second.
+    #[must_use]
+    pub fn sleeps(&self, second: u32) -> bool {
+        self.suspended.iter().any(|&(at, seconds)| (at..at.saturating_add(seconds)).contains(&second))
     }
 }

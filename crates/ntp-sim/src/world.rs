@@ -125,11 +125,14 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
         let start = NtpDuration::from_bits(i64::from(second) << 32);
         let end = start + NtpDuration::SECOND;
         self.time = start;
-        for &(at, length) in &self.scenario.suspended {
-            #[allow(clippy::cast_possible_truncation)] // times of a scenario are far below i64
-            if at as i64 == i64::from(second) {
-                self.clock.suspend(length);
+        if self.scenario.sleeps(second) {
+            // Asleep: nothing counts, nothing runs, what arrives is lost.
+            self.time = NtpDuration::from_bits(end.to_bits() - 1);
+            while self.flights.peek().is_some_and(|Reverse(flight)| flight.arrives <= self.time) {
+                self.flights.pop();
             }
+            self.clock.sleep();
+            return;
         }
         self.act();
         while let Some(next) = self.next_event(start).filter(|&next| next < end) {
@@ -139,7 +142,7 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
         }
         self.time = NtpDuration::from_bits(end.to_bits() - 1);
         self.seconds.push(Second {
-            error: self.clock.error(self.time),
+            error: self.clock.error(self.time) - self.scenario.bias,
             frequency: self.clock.frequency_error(self.time),
             bound: self.client.bound(self.now()),
         });

@@ -12,6 +12,9 @@ pub(crate) const WANDER_SQUARED: [f64; MEMBERS] =
     [1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12];
 /// Likelihoods are forgotten by this factor per sample, so that a change of regime is noticed.
 pub(crate) const FORGETTING: f64 = 0.99;
+/// What the log weights start with and are forgotten towards: no oscillator walks by more than 3·10⁻⁸ per √s for long,
+/// and the members that do are there for jumps.
+pub(crate) const LN_PRIOR: [f64; MEMBERS] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0];
 /// Samples before weights start to move: the first ones speak of the prior, not of wander.
 const WEIGHTLESS: u32 = 4;
 /// No member falls further behind the best than this (in nats): a change of regime is believed after as much evidence.
@@ -94,12 +97,16 @@ pub(crate) struct Bank {
 impl Bank {
     /// All members alike.
     pub(crate) fn new(start: Estimate) -> Self {
-        Self { members: [start; MEMBERS], ln_weights: [0.0; MEMBERS], samples: 0 }
+        Self { members: [start; MEMBERS], ln_weights: LN_PRIOR, samples: 0 }
     }
 
     /// All members alike, keeping what is known of the wander.
     pub(crate) fn restart(&mut self, start: Estimate) {
-        self.members = [start; MEMBERS];
+        *self = Self::new(start);
+    }
+
+    /// As if nothing had been absorbed.
+    pub(crate) fn forget(&mut self) {
         self.samples = 0;
     }
 
@@ -119,11 +126,12 @@ impl Bank {
     pub(crate) fn update(&mut self, observation: &Observation) {
         self.samples = self.samples.saturating_add(1);
         let weighs = self.samples > WEIGHTLESS;
-        for (member, ln_weight) in self.members.iter_mut().zip(&mut self.ln_weights) {
+        let weighed = self.members.iter_mut().zip(&mut self.ln_weights).zip(LN_PRIOR);
+        for ((member, ln_weight), prior) in weighed {
             let posterior = observation.posterior(member.offset, member.xx);
             member.absorb(&posterior);
             if weighs {
-                *ln_weight = FORGETTING * *ln_weight + posterior.ln_likelihood;
+                *ln_weight = FORGETTING * *ln_weight + (1.0 - FORGETTING) * prior + posterior.ln_likelihood;
             }
         }
         normalize(&mut self.ln_weights);

@@ -155,7 +155,8 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         let known = self.fusion.frequency().unwrap_or(self.preset);
         let Some(source) = sources.get_mut(index) else { return Decision::hold(poll) };
         let taken = source.take(sample, offset, delay, known);
-        let fused = self.fusion.handle_sample(sources, index, &taken, self.governor.policy(), now);
+        let clock = self.corrected(now).to_seconds_f64();
+        let fused = self.fusion.handle_sample(sources, index, &taken, self.governor.policy(), clock, now);
         let poll = self.plan_poll(sources, index, &taken, now);
         match fused {
             Fused::Yes => self.steer(sources, poll, now),

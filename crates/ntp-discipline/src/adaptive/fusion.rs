@@ -60,6 +60,8 @@ pub(super) struct Fusion<const N: usize> {
     pub(super) selection: Selection<N>,
     asymmetry: Asymmetry,
     first_sample: Option<Instant>,
+    /// No majority was ever reached: the joint estimate holds the level and learns the frequency.
+    undecided: bool,
 }
 
 impl<const N: usize> Fusion<N> {
@@ -72,6 +74,7 @@ impl<const N: usize> Fusion<N> {
             selection: Selection { possible: [false; N], agreeing: [false; N], majority: false },
             asymmetry: Asymmetry::new(),
             first_sample: None,
+            undecided: false,
         }
     }
 
@@ -127,10 +130,25 @@ impl<const N: usize> Fusion<N> {
         self.members.iter().enumerate().filter(|(_, &is)| is).map(|(i, _)| i)
     }
 
-    /// The largest bias of a member.
-    pub(super) fn largest_bias(&self) -> f64 {
+    /// How far from true time the members can be together, in seconds: of the nearest f + 1 of them the furthest, its bias
+    /// included, where f may lie. At least one of those is right.
+    pub(super) fn distance(&self, sources: &[Source]) -> f64 {
         let biases = self.joint.as_ref().map_or([0.0; N], Joint::biases);
-        biases.iter().fold(0.0, |most, bias| bias.abs().max(most))
+        let mut distances = [f64::INFINITY; N];
+        for (i, slot) in distances.iter_mut().enumerate().filter(|(i, _)| self.is_member(*i)) {
+            let bias = biases.get(i).copied().unwrap_or_default();
+            *slot =
+                bias.abs() + sources.get(i).map_or(f64::INFINITY, |source| source.distance() + source.path.unseen());
+        }
+        distances.sort_unstable_by(f64::total_cmp);
+        let count = self.members.iter().filter(|&&is| is).count();
+        let liars = count.saturating_sub(1) / 2;
+        distances.get(liars).copied().unwrap_or(f64::INFINITY)
+    }
+
+    /// Whether a majority stands, or once stood, behind the estimate.
+    pub(super) const fn is_decided(&self) -> bool {
+        !self.undecided
     }
 
     /// Whether a source steers the clock.
@@ -153,13 +171,14 @@ impl<const N: usize> Fusion<N> {
         }
     }
 
-    /// After source `index` has taken in a sample.
+    /// After source `index` has taken in a sample; the clock itself stands at `clock`.
     pub(super) fn handle_sample(
         &mut self,
         sources: &mut [Source],
         index: usize,
         taken: &Taken,
         policy: &Policy,
+        clock: f64,
         now: Instant,
     ) -> Fused {
         let first = *self.first_sample.get_or_insert(now);
@@ -173,19 +192,9 @@ impl<const N: usize> Fusion<N> {
         self.selection = select(&candidates, self.witnessed(sources, now), self.asymmetry);
         self.asymmetry.learn(&candidates, &self.selection.possible);
         let live = candidates.iter().filter(|candidate| candidate.live).count();
-        if self.joint.is_none() {
-            let open = sources.iter().take(N).filter(|source| source.is_selectable());
-            let (all, answered) = open.fold((0, 0), |(a, b), source| (a + 1, b + usize::from(source.samples > 0)));
-            let patient = now.since(first).as_secs_f64() < PATIENCE;
-            if live < all && (patient || 2 * live <= answered) {
-                return if self.leader == Some(index) { Fused::Yes } else { Fused::No };
-            }
-            if !self.selection.majority {
-                return no_majority(live);
-            }
-            self.members = self.selection.agreeing;
-            self.build(sources, now, true);
-            return Fused::Yes;
+        if self.joint.is_none() || self.undecided {
+            let waited = now.since(first).as_secs_f64();
+            return self.set_up(sources, index, taken, &candidates, (waited, clock, now));
         }
         if !self.selection.majority {
             return no_majority(live);
@@ -197,6 +206,60 @@ impl<const N: usize> Fusion<N> {
         } else {
             fused
         }
+    }
+
+    /// Until a majority stands behind the estimate for the first time.
+    fn set_up(
+        &mut self,
+        sources: &mut [Source],
+        index: usize,
+        taken: &Taken,
+        candidates: &[Candidate; N],
+        (waited, clock, now): (f64, f64, Instant),
+    ) -> Fused {
+        let live = candidates.iter().filter(|candidate| candidate.live).count();
+        if self.joint.is_none() {
+            let open = sources.iter().take(N).filter(|source| source.is_selectable());
+            let (all, answered) = open.fold((0, 0), |(a, b), source| (a + 1, b + usize::from(source.samples > 0)));
+            if live < all && (waited < PATIENCE || 2 * live <= answered) {
+                return if self.leader == Some(index) { Fused::Yes } else { Fused::No };
+            }
+        }
+        if self.selection.majority {
+            self.undecided = false;
+            self.members = self.selection.agreeing;
+            self.joint = None;
+            self.build(sources, now, true);
+            return Fused::Yes;
+        }
+        let is_new = self.joint.is_none() || candidates.iter().zip(&self.members).any(|(c, &is)| c.live != is);
+        if is_new {
+            self.hold(sources, candidates, clock, now);
+            return Fused::Yes;
+        }
+        match (taken, sources.get(index)) {
+            (Taken::Absorbed(observation), Some(source)) if self.is_member(index) => {
+                self.take(index, observation, source.at, true);
+                Fused::Yes
+            }
+            _ => Fused::No,
+        }
+    }
+
+    /// Without a majority: the clock stays where it is, or goes to the nearest edge of what any source allows. So it is
+    /// never made worse if at least one of them is right.
+    fn hold(&mut self, sources: &[Source], candidates: &[Candidate; N], clock: f64, now: Instant) {
+        let live = || candidates.iter().filter(|candidate| candidate.live);
+        let lowest = live().map(|c| c.offset - c.distance).fold(f64::INFINITY, f64::min);
+        let highest = live().map(|c| c.offset + c.distance).fold(f64::NEG_INFINITY, f64::max);
+        if lowest > highest {
+            return;
+        }
+        self.undecided = true;
+        self.members = candidates.map(|candidate| candidate.live);
+        let members = self.as_members(sources, now);
+        self.at = now;
+        self.joint = Some(Joint::undecided(&members, clock.clamp(lowest, highest), highest - lowest));
     }
 
     /// A lone source leads.
@@ -346,7 +409,7 @@ impl<const N: usize> Fusion<N> {
     }
 
     fn witnessed(&self, sources: &[Source], now: Instant) -> Option<Witnessed> {
-        let estimate = self.estimate(sources, now)?;
+        let estimate = self.estimate(sources, now).filter(|_| !self.undecided)?;
         Some(Witnessed { offset: estimate.offset, deviation: libm::sqrt(estimate.xx), frequency: estimate.frequency })
     }
 

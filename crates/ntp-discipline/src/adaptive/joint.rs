@@ -20,6 +20,8 @@ const WALK_PRIOR: f64 = 2.0;
 const DAY: f64 = 86_400.0;
 /// Variance of an offset nobody knows: 1 s².
 const DIFFUSE: f64 = 1.0;
+/// Variance of an offset that is held: (0.1 ms)².
+const HELD: f64 = 1e-8;
 
 /// What the joint estimate needs to know of a member.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -175,6 +177,22 @@ impl<const N: usize> Joint<N> {
         let mut ln_weights = ln_weights.map(|sum| sum / count);
         normalize(&mut ln_weights);
         Self { filters: [filter; MEMBERS], ln_weights, samples: 0, walks }
+    }
+
+    /// Without a majority: the level is held where it is given, every source gets the bias that this leaves it, and only
+    /// the frequency, on which all may agree, is learnt from them.
+    pub(crate) fn undecided(members: &[Option<Member>; N], level: f64, doubt: f64) -> Self {
+        let mut joint = Self::build(members, &[0.0; N]);
+        for filter in &mut joint.filters {
+            let core = filter.core;
+            *filter = Filter::zero(Estimate { offset: level, xx: HELD, xf: 0.0, ..core });
+            for (i, member) in members.iter().enumerate() {
+                if let Some(member) = member {
+                    filter.free(i, member.offset - level, doubt * doubt);
+                }
+            }
+        }
+        joint
     }
 
     /// One more member, its bias unknown.

@@ -17,7 +17,7 @@ const STAMP_NOISE: f64 = 1e-8;
 /// The queues' means are forgotten by this factor per sample …
 const QUEUE_MEMORY: f64 = 0.97;
 /// … start as this many samples of a plausible size (in units of spread) …
-const QUEUE_PRIOR: f64 = 4.0;
+const QUEUE_PRIOR: f64 = 10.0;
 const QUEUE_PRIOR_SIZE: f64 = 0.6;
 /// … and are used for the tilt from this many samples on.
 const TILT_FROM: usize = 12;
@@ -32,6 +32,8 @@ const FOREIGN: f64 = 8.0;
 ///
 /// Half way between 0, a symmetric rise, and one half, a one-sided one.
 const SYMMETRIC: f64 = 0.25;
+/// Typical excess of the delays in units of the mean deviation of the offsets: 2.4 for two exponential queues.
+const SCATTER: f64 = 2.0;
 /// Offsets remembered for that.
 const RESIDUALS: usize = 8;
 
@@ -45,6 +47,8 @@ pub(crate) struct Path {
     weight: f64,
     residuals: [f64; RESIDUALS],
     seen: usize,
+    /// Least typical excess: what offsets say while few delays are known.
+    least_spread: f64,
 }
 
 impl Path {
@@ -56,6 +60,7 @@ impl Path {
             weight: 0.0,
             residuals: [0.0; RESIDUALS],
             seen: 0,
+            least_spread: 0.0,
         }
     }
 
@@ -66,7 +71,12 @@ impl Path {
 
     /// Typical excess over it.
     pub(crate) fn spread(&self) -> f64 {
-        self.delays.spread()
+        self.delays.spread().max(self.least_spread)
+    }
+
+    /// Offsets scatter by this much: delays of such a path cannot have less of a spread than `SCATTER` times it.
+    pub(crate) fn scatters(&mut self, scatter: f64) {
+        self.least_spread = SCATTER * scatter;
     }
 
     /// Delays known since the path last changed.
@@ -81,9 +91,13 @@ impl Path {
         UNSEEN_EXCESS * self.spread() / root
     }
 
-    /// Takes in a sample's delay and says what its offset is worth.
-    pub(crate) fn observe(&mut self, offset: f64, delay: f64) -> Observation {
+    /// Takes in a sample's delay.
+    pub(crate) fn push(&mut self, delay: f64) {
         self.delays.push(delay);
+    }
+
+    /// What an offset is worth that came with this delay, by all that is known of the path now.
+    pub(crate) fn assess(&self, offset: f64, delay: f64) -> Observation {
         let spread = self.spread();
         let unseen = self.unseen();
         let early = if self.len() < EARLY { EARLY_SOFTNESS * spread } else { 0.0 };
@@ -97,31 +111,42 @@ impl Path {
         }
     }
 
-    /// Learns from the sample how its excess was shared between the two ways, `estimate` being the offset believed
-    /// now; and notices when the path has become another one, symmetrically.
+    /// Forgets how excesses were shared: it is to be learnt again from the same samples.
+    pub(crate) fn relearn(&mut self) {
+        self.weight = 0.0;
+    }
+
+    /// Learns from a sample how its excess was shared between the two ways, `estimate` being the offset believed now.
     pub(crate) fn learn(&mut self, observation: &Observation, estimate: f64) {
         let residual = observation.offset - estimate;
         if let Some(slot) = self.residuals.get_mut(self.seen % RESIDUALS) {
             *slot = residual;
         }
         self.seen = self.seen.wrapping_add(1);
-        let both = 2.0 * observation.half_width;
-        if !is_foreign(observation.half_width, observation.spread) {
-            if self.weight <= 0.0 {
-                self.weight = QUEUE_PRIOR;
-                self.queued_up = QUEUE_PRIOR * QUEUE_PRIOR_SIZE * observation.spread;
-                self.queued_down = self.queued_up;
-            }
-            let up = (observation.half_width + residual).clamp(0.0, both);
-            self.queued_up = QUEUE_MEMORY * self.queued_up + up;
-            self.queued_down = QUEUE_MEMORY * self.queued_down + (both - up);
-            self.weight = QUEUE_MEMORY * self.weight + 1.0;
+        if is_foreign(observation.half_width, observation.spread) {
+            return;
         }
+        if self.weight <= 0.0 {
+            self.weight = QUEUE_PRIOR;
+            self.queued_up = QUEUE_PRIOR * QUEUE_PRIOR_SIZE * observation.spread;
+            self.queued_down = self.queued_up;
+        }
+        let both = 2.0 * observation.half_width;
+        let up = (observation.half_width + residual).clamp(0.0, both);
+        self.queued_up = QUEUE_MEMORY * self.queued_up + up;
+        self.queued_down = QUEUE_MEMORY * self.queued_down + (both - up);
+        self.weight = QUEUE_MEMORY * self.weight + 1.0;
+    }
+
+    /// Notices when the path has become another one, symmetrically longer; whether it has.
+    pub(crate) fn has_changed(&mut self) -> bool {
         #[allow(clippy::cast_precision_loss)] // eight
         let mean = self.residuals.iter().sum::<f64>() / RESIDUALS as f64;
-        if self.delays.rise().is_some_and(|rise| mean.abs() < SYMMETRIC * rise) {
+        let changed = self.delays.rise().is_some_and(|rise| mean.abs() < SYMMETRIC * rise);
+        if changed {
             self.delays.keep_recent();
         }
+        changed
     }
 
     /// κ = 1/u − 1/d.

@@ -7,10 +7,12 @@ use ntp_types::Poll;
 
 /// Exponents of the first intervals, in log2 seconds: a burst, then a start of the frequency. 91 s in all.
 const WARM_UP: [i8; 11] = [1, 1, 1, 1, 1, 1, 2, 3, 4, 4, 5];
-/// Samples before the interval may grow: chrony spends about as many before it arrives at its longest.
-const GROW_FROM: u32 = 28;
+/// Samples before the interval may grow, and samples at each interval before it grows further: the same number of
+/// packets spread over more time tells more of the frequency.
+const GROW_FROM: u32 = 20;
+const HELD: u32 = 2;
 /// Samples before the average of the present variance is kept, and its forgetting.
-const AVERAGE_FROM: u32 = 20;
+const AVERAGE_FROM: u32 = 12;
 const AVERAGE_KEEP: f64 = 0.9;
 /// A sample's own variance in units of spread²: that of the offset within a typical excess.
 const SAMPLE_VARIANCE: f64 = 1.0 / 6.0;
@@ -30,6 +32,8 @@ pub(crate) struct Planner {
     samples: u32,
     /// Average of the variance just after a sample.
     present: f64,
+    /// Samples at this interval.
+    held: u32,
 }
 
 /// Variance of the system's offset some seconds after a sample, in s².
@@ -37,7 +41,7 @@ pub(crate) type Growth<'a> = &'a dyn Fn(f64) -> f64;
 
 impl Planner {
     pub(crate) const fn new(poll: Poll) -> Self {
-        Self { poll, samples: 0, present: 0.0 }
+        Self { poll, samples: 0, present: 0.0, held: 0 }
     }
 
     /// The interval now advised.
@@ -64,17 +68,21 @@ impl Planner {
         let sample = (SAMPLE_VARIANCE * spread * spread).max(LEAST_SAMPLE);
         let poll = self.poll.clamp(min, max);
         let (longer, same) = (growth(poll.longer()), growth(poll));
-        self.poll =
-            if self.samples > GROW_FROM && longer < GROW_SAMPLE * sample && longer < GROW_PRESENT * self.present {
-                poll.longer()
-            } else if self.samples > AVERAGE_FROM
-                && (same > SHRINK_SAMPLE * sample || same > SHRINK_PRESENT * self.present)
-            {
-                poll.shorter()
-            } else {
-                poll
-            }
-            .clamp(min, max);
+        let next = if self.samples > GROW_FROM
+            && self.held >= HELD
+            && longer < GROW_SAMPLE * sample
+            && longer < GROW_PRESENT * self.present
+        {
+            poll.longer()
+        } else if self.samples > AVERAGE_FROM && (same > SHRINK_SAMPLE * sample || same > SHRINK_PRESENT * self.present)
+        {
+            poll.shorter()
+        } else {
+            poll
+        }
+        .clamp(min, max);
+        self.held = if next == self.poll { self.held.saturating_add(1) } else { 0 };
+        self.poll = next;
     }
 
     /// Something unexpected was seen: look again soon.

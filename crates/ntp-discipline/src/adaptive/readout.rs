@@ -3,6 +3,7 @@
 use ntp_types::{Frequency, Instant, LeapIndicator, NtpDuration, Stratum};
 
 use crate::engine::{SourceEstimate, Status, SystemEstimate};
+use crate::rfc5905::constants::FREQUENCY_TOLERANCE;
 use crate::verdict::Verdict;
 
 use super::engine::Engine;
@@ -97,10 +98,14 @@ impl<const N: usize> Engine<N> {
         };
         let seconds = NtpDuration::from_seconds_f64;
         described.offset = seconds(estimate.offset) - self.corrected(now);
-        let doubt = BOUND * libm::sqrt(estimate.xx) + self.fusion.largest_bias();
+        let members = || self.fusion.member_indices().filter_map(|i| sources.get(i));
+        let newest = members().filter_map(|source| source.last).map(|sample| sample.received).max();
+        // A frequency that changed unseen since the last sample is what RFC 5905's tolerance is for.
+        let drift = FREQUENCY_TOLERANCE.over(now.since(newest.unwrap_or(updated))).to_seconds_f64();
+        let doubt = BOUND * libm::sqrt(estimate.xx) + drift;
         described.root_delay = peer.server.root_delay.to_duration() + seconds(peer.path.base());
         described.root_dispersion = peer.server.root_dispersion.to_duration() + described.offset.abs() + seconds(doubt);
-        described.bound = described.root_delay.half() + described.root_dispersion + seconds(peer.path.unseen());
+        described.bound = described.offset.abs() + seconds(doubt + self.fusion.distance(sources));
         described.jitter = seconds(peer.path.spread());
         described.wander = Frequency::from_ratio(libm::sqrt(estimate.ff));
         described.system_peer = Some(index);
@@ -108,8 +113,10 @@ impl<const N: usize> Engine<N> {
         described.survivors = self.fusion.standing_behind();
         described.poll = peer.planner.poll();
         let policy = self.governor.policy();
-        let silent = self.fusion.member_indices().filter_map(|i| sources.get(i)).all(|source| source.is_silent(now));
-        let lasting = now.since(updated) <= policy.maximum_holdover && described.bound <= policy.maximum_distance;
+        let silent = members().all(|source| source.is_silent(now));
+        let lasting = self.fusion.is_decided()
+            && now.since(updated) <= policy.maximum_holdover
+            && described.bound <= policy.maximum_distance;
         described.status = match (lasting, silent || !self.fusion.selection.majority) {
             (false, _) => return SystemEstimate { status: Status::Unsynchronized, ..described },
             (true, true) => Status::Holdover,

@@ -35,11 +35,72 @@ pub struct Source {
     /// Samples since it was opened.
     pub(crate) samples: u32,
     pub(crate) last: Option<Sample>,
+    replay: Replay,
     gross: u8,
     /// Samples in a row at which selection left it out while it was a member.
     pub(crate) outvoted: u8,
     /// Samples in a row that did not fit the joint estimate.
     pub(crate) misfits: u8,
+}
+
+/// Samples that are filtered again when a new one tells more about the path.
+const REPLAYED: usize = 32;
+
+/// A sample as it is kept for that.
+#[derive(Debug, Clone, Copy)]
+struct Earlier {
+    at: Instant,
+    offset: f64,
+    delay: f64,
+}
+
+/// The first samples of a witness. What a delay is worth only later ones tell: base and spread of a path of which three
+/// samples are known are guesses, and a filter that believed them would stay wrong for long.
+#[derive(Debug, Clone, Copy)]
+struct Replay {
+    samples: [Earlier; REPLAYED],
+    len: usize,
+    /// The frequency the witness started with, and its variance.
+    frequency: (f64, f64),
+}
+
+impl Replay {
+    const fn new(frequency: (f64, f64)) -> Self {
+        Self { samples: [Earlier { at: Instant::ZERO, offset: 0.0, delay: 0.0 }; REPLAYED], len: 0, frequency }
+    }
+
+    /// Whether the witness has outgrown it.
+    fn is_complete(&self, samples: u32) -> bool {
+        usize::try_from(samples).is_ok_and(|samples| samples >= REPLAYED)
+    }
+
+    fn push(&mut self, sample: Earlier) {
+        if let Some(slot) = self.samples.get_mut(self.len) {
+            *slot = sample;
+            self.len += 1;
+        }
+    }
+
+    fn samples(&self) -> impl Iterator<Item = Earlier> + '_ {
+        self.samples.iter().take(self.len).copied()
+    }
+
+    /// Mean deviation of the offsets from a straight line through them; zero below four samples.
+    fn scatter(&self) -> f64 {
+        if self.len < 4 {
+            return 0.0;
+        }
+        #[allow(clippy::cast_precision_loss)] // a few dozen
+        let n = self.len as f64;
+        let start = self.samples().next().map_or(Instant::ZERO, |sample| sample.at);
+        let line = || self.samples().map(|sample| (sample.at.since(start).as_secs_f64(), sample.offset));
+        let (t, z) = line().fold((0.0, 0.0), |(t, z), (ti, zi)| (t + ti / n, z + zi / n));
+        let (tt, tz) =
+            line().fold((0.0, 0.0), |(tt, tz), (ti, zi)| (tt + (ti - t) * (ti - t), tz + (ti - t) * (zi - z)));
+        let slope = tz / tt.max(f64::MIN_POSITIVE);
+        // Two degrees of freedom went into the line.
+        line().map(|(ti, zi)| (zi - z - slope * (ti - t)).abs()).sum::<f64>() / (n - 2.0)
+    }
 }
 
 /// What became of a sample.
@@ -65,6 +126,7 @@ impl Default for Source {
             reach: 0,
             samples: 0,
             last: None,
+            replay: Replay::new((0.0, UNKNOWN_FREQUENCY)),
             gross: 0,
             outvoted: 0,
             misfits: 0,
@@ -107,32 +169,60 @@ impl Source {
         self.server = sample.server;
         self.last = Some(*sample);
         self.samples = self.samples.saturating_add(1);
-        let observation = self.path.observe(offset, delay);
-        if self.witness.samples() == 0 {
-            self.witness = Bank::new(first(&observation, delay, frequency));
-            self.at = at;
-            self.witness.update(&observation);
-            return Taken::Absorbed(observation);
+        self.path.push(delay);
+        let observation = self.path.assess(offset, delay);
+        let earlier = Earlier { at, offset, delay };
+        if self.replay.is_complete(self.witness.samples()) {
+            self.witness.predict(at.since(self.at).as_secs_f64());
+            self.at = self.at.max(at);
         }
-        self.witness.predict(at.since(self.at).as_secs_f64());
-        self.at = self.at.max(at);
-        let estimate = self.witness.estimate(0.0);
+        let estimate = self.estimate(at);
         if self.witness.samples() >= SETTLED && is_gross(&observation, &estimate) {
             self.gross += 1;
             if self.gross < GROSS_LIMIT {
                 return Taken::Gross;
             }
             self.gross = 0;
-            let ff = estimate.ff.max(RESTART_FREQUENCY).max(frequency.1);
-            self.witness.restart(first(&observation, delay, (estimate.frequency, ff)));
-            self.witness.update(&observation);
+            let ff = estimate.ff.max(RESTART_FREQUENCY);
+            self.replay = Replay::new((estimate.frequency, ff));
+            self.witness.forget();
+            self.start_again(earlier);
             return Taken::Restarted(observation);
         }
         self.gross = 0;
-        self.witness.update(&observation);
-        let estimate = self.witness.estimate(0.0);
-        self.path.learn(&observation, estimate.offset);
+        if self.witness.samples() == 0 {
+            self.replay = Replay::new(frequency);
+        }
+        if self.replay.is_complete(self.witness.samples()) {
+            self.path.scatters(0.0);
+            self.witness.update(&observation);
+            let estimate = self.witness.estimate(0.0);
+            self.path.learn(&observation, estimate.offset);
+        } else {
+            self.start_again(earlier);
+        }
+        self.path.has_changed();
         Taken::Absorbed(observation)
+    }
+
+    /// Filters all samples so far once more, each by what is known of the path now.
+    fn start_again(&mut self, newest: Earlier) {
+        self.replay.push(newest);
+        self.path.relearn();
+        let replay = self.replay;
+        self.path.scatters(replay.scatter());
+        for (number, sample) in replay.samples().enumerate() {
+            let observation = self.path.assess(sample.offset, sample.delay);
+            if number == 0 {
+                self.witness.restart(first(&observation, sample.delay, replay.frequency));
+            } else {
+                self.witness.predict(sample.at.since(self.at).as_secs_f64());
+            }
+            self.at = sample.at;
+            self.witness.update(&observation);
+            let estimate = self.witness.estimate(0.0);
+            self.path.learn(&observation, estimate.offset);
+        }
     }
 
     /// The witness's estimate at `now`.
