@@ -17,7 +17,8 @@ pub fn keys(data: &[u8]) {
             assert!(alone.next().is_none(), "two keys in one line");
         }
         assert!(results.next().is_none(), "a key from nowhere");
-        for result in &read {
+        // What follows costs as much as there are keys, squared; a few show as much as many.
+        for result in read.iter().take(8) {
             match result {
                 Ok(entry) => check(dialect, data, entry),
                 Err(error) => assert!(error.to_string().starts_with("line ")),

@@ -93,6 +93,13 @@ fn dialects_differ() {
 }
 
 #[test]
+fn greatest_key_ids() {
+    assert_eq!(only(Dialect::Ntpd, "65535 M a").unwrap().id.get(), 65_535);
+    assert_eq!(only(Dialect::Chrony, "4294967295 a").unwrap().id.get(), u32::MAX);
+    assert_eq!(message(Dialect::Ntpd, "65536 M a"), "line 1: `65536` is not a key id between 1 and 65535");
+}
+
+#[test]
 fn refusals_name_line_and_reason() {
     let chrony = |text| message(Dialect::Chrony, text);
     let ntpd = |text| message(Dialect::Ntpd, text);
