@@ -12,6 +12,7 @@ use ntp_types::{ClockCommand, Instant, NtpDuration, NtpTimestamp};
 
 use crate::clock::AgentClock;
 use crate::demo::Servers;
+use crate::drift::Drift;
 use crate::ports::{Heard, Ports};
 use crate::roster::Roster;
 use crate::stop::Stop;
@@ -35,6 +36,7 @@ pub struct Agent<E: Engine> {
     /// What the clock was stepped by in all.
     stepped: NtpDuration,
     complained: Option<SocketAddr>,
+    drift: Drift,
 }
 
 /// Where the clock stood at one moment.
@@ -81,12 +83,27 @@ impl From<io::Error> for Failure {
 }
 
 impl<E: Engine> Agent<E> {
-    /// Over a client whose sources come from `roster`, or are there already.
-    #[must_use]
-    pub fn new(system: System<E>, clock: AgentClock, roster: Roster, servers: Servers, started: Instant) -> Self {
-        Self {
+    /// Over a client whose sources come from `roster`, or are there already. The client learns how the clock runs.
+    ///
+    /// # Errors
+    /// The clock's.
+    pub fn new(
+        mut system: System<E>,
+        mut clock: AgentClock,
+        roster: Roster,
+        servers: Servers,
+        drift: Drift,
+    ) -> Result<Self, Failure> {
+        let in_force = clock.apply(&ClockCommand::Hold)?;
+        system.handle_applied(&in_force);
+        if let Some((frequency, deviation)) = drift.known(in_force.frequency) {
+            system.engine_mut().preset_frequency(frequency, deviation);
+        }
+        let started = clock.read()?.at;
+        Ok(Self {
             system,
             clock,
+            drift,
             ports: Ports::default(),
             poller: Poller::new(),
             roster,
@@ -95,7 +112,7 @@ impl<E: Engine> Agent<E> {
             trace: Vec::new(),
             stepped: NtpDuration::ZERO,
             complained: None,
-        }
+        })
     }
 
     /// The client.
@@ -140,11 +157,12 @@ impl<E: Engine> Agent<E> {
         }
     }
 
-    /// Runs until `end` or until `stop` is asked for.
+    /// Runs for `duration`, or until `stop` is asked for.
     ///
     /// # Errors
     /// [`Failure`] of the clock, of waiting or of the view.
-    pub fn run(&mut self, end: Option<Instant>, stop: &Stop, view: &mut View) -> Result<(), Failure> {
+    pub fn run(&mut self, duration: Option<Duration>, stop: &Stop, view: &mut View) -> Result<(), Failure> {
+        let end = duration.map(|duration| self.started + duration);
         let mut shown: Option<Instant> = None;
         loop {
             let now = self.clock.read()?.at;
@@ -167,7 +185,11 @@ impl<E: Engine> Agent<E> {
                 self.show(now, view, false)?;
                 shown = Some(now);
             }
-            if stop.is_asked() || end.is_some_and(|end| end <= now) {
+            let is_over = stop.is_asked() || end.is_some_and(|end| end <= now);
+            if let Some(complaint) = self.drift.handle_timeout(&self.system, now, is_over) {
+                view.say(now.since(self.started), &complaint)?;
+            }
+            if is_over {
                 return Ok(());
             }
             let redraw = shown.and_then(|shown| Some(shown + refresh?));

@@ -6,6 +6,7 @@ pub mod capture;
 pub mod clock;
 pub mod demo;
 pub mod diff;
+pub mod drift;
 pub mod dump;
 pub mod json;
 pub mod measure;

@@ -2,22 +2,23 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::{Parser, ValueEnum};
-use ntp_client::{SourceConfig, System, SystemConfig};
+use ntp_client::{known_lag, SourceConfig, System, SystemConfig};
 use ntp_clock::{ReadClock, SoftwareClock, SteerClock, SystemClock};
 use ntp_discipline::{adaptive, rfc5905, Engine, Policy, StepLimit};
 use ntp_examples::address::Host;
 use ntp_examples::agent::{Agent, Failure};
 use ntp_examples::clock::AgentClock;
 use ntp_examples::demo::{self, Servers};
+use ntp_examples::drift::Drift;
 use ntp_examples::plot;
 use ntp_examples::roster::{Roster, Wanted};
 use ntp_examples::stop::Stop;
 use ntp_examples::summary;
 use ntp_examples::view::{Style, View};
-use ntp_types::{ClockCommand, NtpDuration, Poll, Precision};
+use ntp_types::{ClockCommand, Frequency, NtpDuration, Poll, Precision, UnixTime};
 use rackspace_ntp::Region;
 
 /// Synchronise a clock with NTP servers.
@@ -79,6 +80,9 @@ struct Arguments {
     /// Step offsets above THRESHOLD seconds in the first LIMIT corrections; a negative LIMIT steps always
     #[arg(long, num_args = 2, value_names = ["THRESHOLD", "LIMIT"], allow_negative_numbers = true)]
     makestep: Option<Vec<f64>>,
+    /// Start from this file's frequency, and keep it there (ntpd's or chrony's form)
+    #[arg(long, value_name = "FILE")]
+    driftfile: Option<PathBuf>,
     /// End after so many seconds; the demonstration takes 20
     #[arg(long, value_name = "SECONDS", value_parser = ntp_examples::text::duration)]
     duration: Option<Duration>,
@@ -104,6 +108,13 @@ enum Discipline {
     Adaptive,
     /// The filter, selection and loop of RFC 5905
     Rfc5905,
+}
+
+/// A time that has passed for certain: no clock that shows an earlier one is right.
+const MADE: &str = "2026-11-01T00:00:00Z";
+
+fn made() -> Result<UnixTime, Failure> {
+    Ok(MADE.parse().map_err(std::io::Error::other)?)
 }
 
 /// Sources the adaptive engine fuses; more are measured and shown.
@@ -185,8 +196,7 @@ fn demonstrate<E: Engine>(
     stop: &Stop,
     style: Style,
 ) -> Result<bool, Failure> {
-    let mut clock = SoftwareClock::realtime().with_offset(demo::OFFSET).with_frequency_error(demo::FREQUENCY_ERROR);
-    let _ = clock.apply(&ClockCommand::Hold)?; // from here on it runs fast
+    let clock = SoftwareClock::realtime().with_offset(demo::OFFSET).with_frequency_error(demo::FREQUENCY_ERROR);
     let now = clock.read()?.at;
     let servers = Servers::on_loopback(&demo::SERVER_ERRORS)?;
     for address in servers.addresses()? {
@@ -194,8 +204,9 @@ fn demonstrate<E: Engine>(
     }
     let mut view = View::new(style, "ntp-agent: four servers on loopback, one of them wrong");
     view.begin()?;
-    let mut agent = Agent::new(system, AgentClock::Software(clock), Roster::default(), servers, now);
-    agent.run(Some(now + arguments.duration.unwrap_or(demo::DURATION)), stop, &mut view)?;
+    let clock = AgentClock::Software(clock);
+    let mut agent = Agent::new(system, clock, Roster::default(), servers, Drift::default())?;
+    agent.run(Some(arguments.duration.unwrap_or(demo::DURATION)), stop, &mut view)?;
     view.end();
     let report = summary::demonstration(&agent)?;
     view.finish(&report)?;
@@ -205,11 +216,11 @@ fn demonstrate<E: Engine>(
 
 fn follow<E: Engine>(arguments: &Arguments, system: System<E>, stop: &Stop, style: Style) -> Result<bool, Failure> {
     let (wanted, complaints) = wanted(arguments)?;
-    let clock = match arguments.clock {
+    let drift = Drift::load(arguments.driftfile.clone()).map_err(std::io::Error::other)?;
+    let mut clock = match arguments.clock {
         Clock::Software => AgentClock::Software(SoftwareClock::realtime()),
         Clock::System => AgentClock::System(SystemClock::new()),
     };
-    let now = clock.read()?.at;
     let title = match arguments.clock {
         Clock::Software => "ntp-agent: a software clock; the machine's is left alone",
         Clock::System => "ntp-agent: the machine's clock",
@@ -219,8 +230,12 @@ fn follow<E: Engine>(arguments: &Arguments, system: System<E>, stop: &Stop, styl
     for complaint in complaints {
         view.say(Duration::ZERO, &complaint)?;
     }
-    let mut agent = Agent::new(system, clock, Roster::new(wanted), Servers::default(), now);
-    agent.run(arguments.duration.map(|duration| now + duration), stop, &mut view)?;
+    if let Some(lag) = known_lag(SystemTime::now().into(), made()?) {
+        let _ = clock.apply(&ClockCommand::Step { offset: lag, frequency: Frequency::ZERO })?;
+        view.say(Duration::ZERO, &format!("the clock shows a time before {MADE}: stepped to that"))?;
+    }
+    let mut agent = Agent::new(system, clock, Roster::new(wanted), Servers::default(), drift)?;
+    agent.run(arguments.duration, stop, &mut view)?;
     view.end();
     let report = summary::following(&agent)?;
     view.finish(&report)?;

@@ -1,10 +1,11 @@
 //! What the system shows of itself at an instant.
 
-use ntp_discipline::Engine;
+use ntp_discipline::{Engine, Verdict};
+use ntp_proto::Reject;
 use ntp_types::{Instant, NtpShort, ReferenceId};
 
 use super::{index, SourceId, System};
-use crate::association::{reference_id_of, Answer};
+use crate::association::{reference_id_of, Answer, Association, Ignored};
 use crate::{ServerSaid, Snapshot, SourceSnapshot, Standing};
 
 impl<E: Engine> System<E> {
@@ -15,11 +16,13 @@ impl<E: Engine> System<E> {
         let sources = (0_u32..).zip(&self.slots).filter_map(|(slot, place)| {
             let held = place.held.as_ref()?;
             let association = &held.association;
+            let mut estimate = self.engine.source(&self.states, index(slot), now);
+            estimate.verdict = verdict(association, estimate.verdict);
             Some(SourceSnapshot {
                 id: SourceId { slot, generation: place.generation },
                 address: association.address(),
                 pool: held.pool,
-                estimate: self.engine.source(&self.states, index(slot), now),
+                estimate,
                 reach: association.reach(),
                 poll: association.poll(),
                 unanswered: association.unanswered(),
@@ -53,6 +56,19 @@ impl<E: Engine> System<E> {
             root_dispersion: NtpShort::from_duration(system.root_dispersion),
             updated: system.updated,
         }
+    }
+}
+
+/// The discipline's verdict, but for what only the association knows: it never sees a reply that brought no time.
+fn verdict(association: &Association, verdict: Verdict) -> Verdict {
+    if association.reach().is_reachable() || association.counters().sent == 0 {
+        return verdict;
+    }
+    match association.last_ignored() {
+        Some(Ignored::Rejected(Reject::Unsynchronized { .. })) if association.unanswered() < 8 => {
+            Verdict::Unsynchronized
+        }
+        _ => Verdict::Unreachable,
     }
 }
 
