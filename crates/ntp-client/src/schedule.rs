@@ -19,6 +19,11 @@ const BACKOFF_CEILING: Poll = Poll::DEFAULT_MIN;
 const KISS_POLL_CEILING: Poll = Poll::DEFAULT_MAX;
 /// A nominal interval is varied by up to this part of itself, so that clients do not march in step.
 const SPREAD_DIVISOR: u64 = 64;
+/// Every interval is longer than its exponent says by this part, 1.8 %: the load that other clients put on servers.
+const STRETCH_DIVISOR: u32 = 56;
+/// Good replies during which the discipline may ask for shorter intervals than the operator's, when `iburst` is on: it
+/// learns the frequency within the first minutes by them.
+const WARM_UP: u8 = 12;
 /// What an even spacing of the sources may move one request by.
 const NUDGE_DIVISOR: u64 = 16;
 
@@ -38,6 +43,8 @@ pub(crate) struct Schedule {
     reach: Reach,
     unanswered: u32,
     volley: Option<Volley>,
+    /// Good replies left of the start.
+    warm_up: u8,
     /// When the last request was due: the next one is counted from there.
     anchor: Option<Instant>,
     due: Option<Instant>,
@@ -68,6 +75,7 @@ impl Schedule {
             reach: Reach::default(),
             unanswered: 0,
             volley: None,
+            warm_up: if config.iburst { WARM_UP } else { 0 },
             anchor: None,
             due: Some(first),
             soon: None,
@@ -99,7 +107,8 @@ impl Schedule {
     /// The poll exponent in effect: the discipline's, within the operator's bounds, not below what the server asked for,
     /// lengthened while the server is silent.
     pub(crate) fn poll(&self) -> Poll {
-        let asked = self.poll.clamp(self.min_poll, self.max_poll).max(self.floor).min(Poll::MAX);
+        let least = if self.warm_up > 0 { self.poll.min(self.min_poll) } else { self.min_poll };
+        let asked = self.poll.clamp(least, self.max_poll).max(self.floor).min(Poll::MAX);
         let doublings = i8::try_from(self.unanswered / UNANSWERED_PER_DOUBLING).unwrap_or(i8::MAX);
         let ceiling = self.max_poll.max(BACKOFF_CEILING).max(asked).min(Poll::MAX);
         Poll::from_log2(asked.log2().saturating_add(doublings)).min(ceiling)
@@ -136,6 +145,7 @@ impl Schedule {
         if usable {
             let was_reachable = self.reach.is_reachable();
             self.reach.mark();
+            self.warm_up = self.warm_up.saturating_sub(1);
             match &mut self.volley {
                 Some(volley) => {
                     volley.good_left = volley.good_left.saturating_sub(1);
@@ -154,6 +164,7 @@ impl Schedule {
     pub(crate) fn handle_slow_down(&mut self, asked: Poll) {
         self.unanswered = 0;
         self.volley = None;
+        self.warm_up = 0;
         self.floor = self.poll().longer().max(asked.min(KISS_POLL_CEILING)).min(Poll::MAX);
         self.settle();
     }
@@ -221,6 +232,7 @@ impl Schedule {
     /// One interval after `anchor`, varied a little, and moved a little towards this source's place among the others.
     fn spaced(&self, anchor: Instant) -> Instant {
         let interval = self.poll().interval();
+        let interval = interval + interval / STRETCH_DIVISOR;
         let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
         let spread = nanos / SPREAD_DIVISOR;
         let early = if spread == 0 { 0 } else { self.random % (2 * spread) };

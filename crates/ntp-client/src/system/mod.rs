@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use ntp_discipline::{Decision, Engine, Sample, ServerState, Status, Verdict};
+use ntp_discipline::{Decision, Engine, Sample, ServerState, Status, SystemEstimate, Verdict};
 use ntp_types::{Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Precision, ReferenceId};
 
 use crate::association::{reference_id_of, Answer, Association, Ignored, Request};
@@ -128,6 +128,12 @@ impl<E: Engine> System<E> {
     #[must_use]
     pub fn engine(&self) -> &E {
         &self.engine
+    }
+
+    /// Our clock as it stands at `now`: the part of a [`snapshot`](Self::snapshot) that is cheap enough for every second.
+    #[must_use]
+    pub fn estimate(&self, now: Instant) -> SystemEstimate {
+        self.engine.system(&self.states, now)
     }
 
     /// How many sources there are.
