@@ -1,10 +1,12 @@
 //! The codec's bench: `cargo bench -p ntp-benches --bench codec [-- criterion's arguments | --count]`.
 //!
-//! Without arguments, criterion's times first, then the table of instructions. `--count` prints only the table.
+//! Without arguments, criterion's times first, then the table of instructions. `--count` prints only the table, and ends
+//! with an error when one of ours is above its limit.
 
 #![allow(clippy::expect_used)] // a bench stops at a fault
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{BatchSize, Criterion};
 use ntp_benches::callgrind;
@@ -18,7 +20,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some(COUNTED) => run_once(arguments.get(1).expect("an input's name")),
-        Some("--count") => print_instructions(),
+        Some("--count") => {
+            if !print_instructions() {
+                std::process::exit(1);
+            }
+        }
         // `cargo test --benches` only looks whether it runs.
         Some("--test") => INPUTS.iter().for_each(|name| run_once(name)),
         _ => {
@@ -37,7 +43,12 @@ fn run_once(name: &str) {
 }
 
 fn measure_time() {
-    let mut criterion = Criterion::default().configure_from_args();
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(500))
+        .sample_size(30)
+        .without_plots()
+        .configure_from_args();
     for contest in contests() {
         let octets = input(contest.input);
         let Contest { operation, input, contestant, run, .. } = contest;
@@ -48,10 +59,11 @@ fn measure_time() {
     criterion.final_summary();
 }
 
-fn print_instructions() {
+/// Whether ours keep their limits.
+fn print_instructions() -> bool {
     if !callgrind::is_installed() {
         println!("valgrind is not installed: no instructions counted");
-        return;
+        return true;
     }
     let all = contests();
     let mut rows: Vec<(Contest, Option<u64>)> = Vec::new();
@@ -68,9 +80,11 @@ fn print_instructions() {
     rows.sort_by_key(|(contest, _)| (contest.operation, contest.input));
     println!("| operation | input | contestant | instructions | limit |");
     println!("|---|---|---|---|---|");
+    let is_good = rows.iter().all(|(contest, cost)| contest.limit.is_none() || *cost <= contest.limit);
     for (contest, cost) in rows {
         let cost = cost.map_or("?".to_owned(), |cost| cost.to_string());
         let limit = contest.limit.map_or(String::new(), |limit| limit.to_string());
         println!("| {} | {} | {} | {cost} | {limit} |", contest.operation, contest.input, contest.contestant);
     }
+    is_good
 }

@@ -28,7 +28,12 @@ pub fn count(arguments: &[&str], names: &[String]) -> Vec<Option<u64>> {
     assert!(status.success(), "valgrind: {status}");
     let costs = inclusive(&file);
     let _ = std::fs::remove_file(&file);
-    names.iter().map(|name| costs.iter().find(|(symbol, _)| symbol.contains(name)).map(|(_, cost)| *cost)).collect()
+    let sum = |name: &String| {
+        // A function has a block of its own for each source file that something in it was inlined from.
+        let blocks = costs.iter().filter(|(symbol, _)| symbol.contains(name)).map(|(_, cost)| *cost);
+        blocks.reduce(|a, b| a + b)
+    };
+    names.iter().map(sum).collect()
 }
 
 /// Each function of a callgrind output with the cost of its own lines and of its calls.

@@ -122,6 +122,7 @@ fn every_kiss_is_final_and_only_after_the_origin() {
         match pending.accept(&reply.to_bytes(), server(), at(NOW), at(NOW)).unwrap_err() {
             Rejected::Final(Reject::Kiss { code: found, poll }) => {
                 assert_eq!((found, poll.log2()), (code, 10));
+                assert!(!matches!(code, KissCode::Init | KissCode::Step));
             }
             // INIT and STEP are how an ntpd without time fills the field; they ask for nothing.
             Rejected::Ignored { reject: Reject::Unsynchronized { .. }, .. } => {
