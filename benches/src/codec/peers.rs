@@ -44,6 +44,7 @@ mod of_ntpd_rs {
         ntpd_refuse "refuse" ["short", "overrun"] |octets: &[u8]| ntpd_rs::NtpPacket::deserialize(octets, &ntpd_rs::NoCipher).is_ok();
         ntpd_emit "emit header" ["header"] ntpd_emitter();
         ntpd_respond "respond" ["header"] ntpd_responder();
+        ntpd_respond_nts "respond NTS NAK" ["nts"] ntpd_nts_responder();
     }
 }
 
@@ -190,6 +191,20 @@ fn ntpd_responder() -> impl FnMut(&[u8]) -> bool {
     move |octets| {
         let Ok((packet, _)) = ntpd_rs::NtpPacket::deserialize(octets, &ntpd_rs::NoCipher) else { return false };
         let answer = ntpd_rs::NtpPacket::timestamp_response(system, packet, received, &StoppedClock);
+        answer.serialize(&mut Cursor::new(&mut *buffer), &ntpd_rs::NoCipher, None).is_ok()
+    }
+}
+
+fn ntpd_nts_responder() -> impl FnMut(&[u8]) -> bool {
+    let buffer = kept_octets(&[0; 256]);
+    move |octets| {
+        // Without a key its parser gives the packet back inside the error.
+        let Err(ntpd_rs::PacketParsingError::DecryptError(packet)) =
+            ntpd_rs::NtpPacket::deserialize(octets, &ntpd_rs::NoCipher)
+        else {
+            return false;
+        };
+        let answer = ntpd_rs::NtpPacket::nts_nak_response(packet);
         answer.serialize(&mut Cursor::new(&mut *buffer), &ntpd_rs::NoCipher, None).is_ok()
     }
 }
