@@ -146,6 +146,12 @@ pub enum Refusal {
         /// Sources required.
         required: u32,
     },
+    /// The first correction waits a little for sources whose filters are still filling.
+    #[error("{filling} sources are still being measured")]
+    Settling {
+        /// Sources that answer and whose filters are not full.
+        filling: u32,
+    },
     /// No majority of the fit sources agrees.
     #[error("no majority among {candidates} sources")]
     NoMajority {

@@ -35,7 +35,7 @@ fn a_clock_half_a_second_off_and_50_ppm_fast_comes_right_at_short_polls() {
 fn three_good_servers_outvote_a_falseticker() {
     let mut servers = [Server::good(20e-3, 200e-6); 4];
     servers[1].error = 0.3;
-    let mut world = World::new(engine(Policy::default()), &servers, Clock::new(-0.35, 50e-6), (4, 6), 7);
+    let mut world = World::new(engine(Policy::default()), &servers, Clock::new(-0.35, 50e-6), (1, 6), 7);
     world.run(4_000.0, |_, _| {});
     let mut worst = 0.0_f64;
     world.run(20_000.0, |_, offset| worst = worst.max(offset.abs()));
@@ -189,14 +189,15 @@ fn replays_are_the_same_to_the_bit() {
 /// A published defect of a peer: the survivors were combined, and the first one's own offset steered all the same.
 #[test]
 fn all_survivors_steer_the_clock() {
-    let policy = Policy { stepout: Duration::from_secs(60), ..Policy::default() };
     let mut servers = [Server::good(20e-3, 10e-6); 3];
     for (server, error) in servers.iter_mut().zip([3e-3, 0.0, -3e-3]) {
         server.error = error;
     }
-    let mut world = World::new(engine(policy), &servers, Clock::new(0.0, 0.0), (4, 4), 7);
-    world.run(6_000.0, |_, _| {});
-    assert!(world.clock.offset(6_000.0).abs() < 0.5e-3, "{}", world.clock.offset(6_000.0));
+    let mut engine = engine(Policy::default());
+    engine.preset_frequency(Frequency::ZERO, Frequency::ZERO);
+    let mut world = World::new(engine, &servers, Clock::new(0.0, 0.0), (4, 4), 7);
+    world.run(3_000.0, |_, _| {});
+    assert!(world.clock.offset(3_000.0).abs() < 0.5e-3, "{}", world.clock.offset(3_000.0));
 }
 
 #[test]
@@ -230,4 +231,34 @@ fn a_sample_is_used_once_and_what_is_held_follows_the_clock() {
         let held = world.engine.source(&world.sources, 0, instant(now)).offset.to_seconds_f64();
         assert!((held + world.clock.offset(now)).abs() < 0.8e-3, "{held} {}", world.clock.offset(now));
     }
+}
+
+/// The falseticker answers first; it is not followed before the others have spoken.
+#[test]
+fn the_first_step_waits_for_those_that_could_turn_the_majority() {
+    let mut servers = [Server::good(20e-3, 200e-6); 4];
+    servers[0].error = 0.5;
+    let mut world = World::new(engine(Policy::default()), &servers, Clock::new(0.35, 50e-6), (1, 6), 7);
+    let mut worst = 0.0_f64;
+    world.run(60.0, |_, offset| worst = worst.max(offset.abs()));
+    assert_eq!(world.steps, 1);
+    assert!(worst < 0.36, "{worst}");
+    assert!(world
+        .decisions
+        .iter()
+        .any(|decision| matches!(decision.refused, Some(Refusal::Quorum { .. } | Refusal::Settling { .. }))));
+}
+
+/// Polls of a sixteenth of a second, the shortest there are.
+#[test]
+fn sub_second_polls_converge() {
+    let policy = Policy { stepout: Duration::from_secs(8), ..Policy::default() };
+    let servers = [Server::good(200e-6, 20e-6)];
+    let mut world = World::new(engine(policy), &servers, Clock::new(-0.35, 50e-6), (-4, -2), 1);
+    world.run(30.0, |_, _| {});
+    let mut worst = 0.0_f64;
+    world.run(90.0, |_, offset| worst = worst.max(offset.abs()));
+    assert_eq!((world.steps, world.engine.state()), (1, State::Synchronized));
+    assert!(worst < 200e-6, "{worst}");
+    assert_eq!(world.bound_violations, 0);
 }

@@ -40,7 +40,7 @@ fn the_same_trace_gives_the_same_bits_everywhere() {
     for _ in 0..20 {
         run(&mut random, 500, &mut seen);
     }
-    assert_eq!(format!("{:016x}", seen.digest), "e18f0c9d0e3ab59e");
+    assert_eq!(format!("{:016x}", seen.digest), "66084ea3e7375674");
 }
 
 #[derive(Default)]

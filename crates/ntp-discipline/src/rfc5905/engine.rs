@@ -3,8 +3,12 @@
 //! Different from the RFC: after a step or a change of frequency the filters re-express what they hold instead of
 //! forgetting it; leap warnings are put to the vote of the truechimers instead of believed from the system peer; what a
 //! step, a panic or a rate may be is the policy's ([`Governor`]); the phase is paid out as one slew for each
-//! poll interval instead of one adjustment a second. As in the RFC the clock is corrected when the system peer has a
+//! poll interval instead of one adjustment a second. With several sources the first correction waits until those
+//! still pending could not turn the majority, and during a burst until filters are full: with four samples of eight
+//! every source says ±1 s, and a falseticker half a second off is one of the majority. As in the RFC the clock is corrected when the system peer has a
 //! newer sample, by the offset that all survivors combine to.
+
+use core::time::Duration;
 
 use ntp_types::{
     Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, Poll, Precision, ReferenceId, Stratum,
@@ -22,8 +26,14 @@ use crate::policy::{Governor, Leave, Policy, PolicyError, Refusal};
 use crate::sample::Sample;
 use crate::verdict::Verdict;
 
-/// Polls without an update after which the clock counts as in holdover: as many as the reach register holds.
-const FRESH_POLLS: u32 = 8;
+/// Polls without an update after which the clock counts as in holdover: twice as many as the filter can hold one back.
+const FRESH_POLLS: u32 = 16;
+
+/// A source that answered within this is waited for before the first correction, if it is not yet judged.
+const START_WAIT: Duration = Duration::from_secs(16);
+
+/// How long after the first sample full filters are waited for: long enough for a burst of eight.
+const START_LIMIT: Duration = Duration::from_secs(32);
 
 /// How far the clock's frequency may lie from the loop's before the loop adopts it: above the kernel's rounding.
 const FREQUENCY_ROUNDING: Frequency = Frequency::from_scaled_ppm(8);
@@ -51,6 +61,8 @@ pub struct Engine {
     preset: Option<Frequency>,
     /// The newest sample the clock was corrected by, or could have been.
     processed: Option<Instant>,
+    /// When the first sample came.
+    started: Option<Instant>,
     peer: Option<usize>,
     survivors: u32,
     leap: LeapIndicator,
@@ -101,6 +113,7 @@ impl Engine {
             plan: None,
             preset: None,
             processed: None,
+            started: None,
             peer: None,
             survivors: 0,
             leap: LeapIndicator::NoWarning,
@@ -124,7 +137,7 @@ impl Engine {
     fn select(&mut self, sources: &mut [Source], now: Instant) -> Selected {
         let policy = self.governor.policy();
         let distance = policy.maximum_distance + FREQUENCY_TOLERANCE.over(self.discipline.poll().interval());
-        let limits = Limits { distance, smear: policy.smear };
+        let limits = Limits { distance, smear: policy.smear, waiting: START_WAIT };
         let selected = select(sources, limits, self.ledger.slewed(now), self.peer, now);
         self.peer = selected.opinion.map(|(peer, _)| peer);
         self.survivors = selected.survivors;
@@ -151,6 +164,11 @@ impl Engine {
         if self.options.huffpuff {
             self.huffpuff.handle_delay(used.delay, now);
             offset = self.huffpuff.correct(offset, used.delay);
+        }
+        if self.governor.corrections() == 0 {
+            if let Err(refusal) = self.start(selected, now) {
+                return Decision::refused(refusal, poll);
+            }
         }
         if let Err(refusal) = self.governor.check(offset, selected.truechimers, now) {
             return Decision::refused(refusal, poll);
@@ -189,6 +207,20 @@ impl Engine {
             }
         }
         Decision { refused, ..Decision::new(self.pay(now), poll) }
+    }
+
+    /// Whether enough is known for the first correction.
+    fn start(&self, selected: &Selected, now: Instant) -> Result<(), Refusal> {
+        let contenders = selected.candidates + selected.pending;
+        let required = contenders / 2 + 1;
+        if selected.truechimers < required {
+            return Err(Refusal::Quorum { agreeing: selected.truechimers, required });
+        }
+        let is_burst = self.started.is_some_and(|started| now.since(started) < START_LIMIT);
+        if contenders > 1 && selected.filling > 0 && is_burst {
+            return Err(Refusal::Settling { filling: selected.filling });
+        }
+        Ok(())
     }
 
     /// The system variables after an update by `source` (RFC 5905 §11.2.4).
@@ -290,6 +322,7 @@ impl engine::Engine for Engine {
             source.verdict = Verdict::NoSelect;
             return Decision::hold(poll);
         }
+        self.started.get_or_insert(now);
         let selected = self.select(sources, now);
         let decision = self.update(sources, &selected, poll, now);
         Decision { poll: self.advice(&options), ..decision }

@@ -105,6 +105,12 @@ impl ClockFilter {
         self.stages.iter().filter(|stage| stage.at.is_some()).count()
     }
 
+    /// Whether no dummy is held.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.samples() == FILTER_STAGES
+    }
+
     /// The register, newest first.
     #[must_use]
     pub const fn stages(&self) -> &[Tuple; FILTER_STAGES] {

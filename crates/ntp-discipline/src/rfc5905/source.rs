@@ -83,12 +83,12 @@ impl Source {
             self.used = None;
             return;
         };
-        match self.used {
-            None => self.used = Some(best),
-            // Never a sample older than the last one used; of the same one the quality may have changed.
-            Some(used) if best.at < used.at => {}
-            Some(used) if best.at > used.at && is_spike(&used, &best, poll.interval()) => {}
-            Some(_) => self.used = Some(best),
+        match &mut self.used {
+            // Never a sample older than the last one used, and no spike; the register's dispersion counts all the same.
+            Some(used) if best.at < used.at || (best.at > used.at && is_spike(used, &best, poll.interval())) => {
+                used.dispersion = best.dispersion;
+            }
+            used => *used = Some(best),
         }
     }
 
@@ -109,6 +109,13 @@ impl Source {
         let aged = FREQUENCY_TOLERANCE.over(now.since(used.at));
         let root_dispersion = self.server.root_dispersion.to_duration();
         Some(round_trip.half() + root_dispersion + used.dispersion + aged + used.jitter)
+    }
+
+    /// Whether only the dispersion of missing samples keeps its distance above `allowed`.
+    pub(super) fn is_near(&self, allowed: NtpDuration) -> bool {
+        let Some(used) = self.used else { return false };
+        let round_trip = self.server.root_delay.to_duration() + used.delay;
+        round_trip.half() + self.server.root_dispersion.to_duration() + used.jitter <= allowed
     }
 
     /// Whether the last eight polls went unanswered.

@@ -1,5 +1,7 @@
 //! The system process (RFC 5905 §11.2): from the sources' samples to survivors and a system peer.
 
+use core::time::Duration;
+
 use ntp_types::{Instant, LeapIndicator, NtpDuration, Stratum};
 
 use super::cluster::{cluster, Truechimer};
@@ -19,6 +21,8 @@ pub(super) struct Limits {
     /// Largest root distance of a fit one: MAXDIST + Φ · 2^τ.
     pub(super) distance: NtpDuration,
     pub(super) smear: SmearGuard,
+    /// How long after its newest sample a source still counts as one that answers.
+    pub(super) waiting: Duration,
 }
 
 /// What selection found.
@@ -26,6 +30,10 @@ pub(super) struct Limits {
 pub(super) struct Selected {
     /// Fit sources.
     pub(super) candidates: u32,
+    /// Sources that answer and are not judged yet.
+    pub(super) pending: u32,
+    /// Sources that answer and whose filters are not full.
+    pub(super) filling: u32,
     /// Sources that agree.
     pub(super) truechimers: u32,
     /// Sources combined.
@@ -49,9 +57,14 @@ pub(super) fn select(
     let wanted = smear_wanted(sources, limits, now);
     let mut indices = [0_usize; CANDIDATES];
     let mut candidates = [Candidate { offset: NtpDuration::ZERO, root_distance: NtpDuration::ZERO }; CANDIDATES];
-    let mut count = 0;
+    let (mut count, mut pending, mut filling) = (0, 0, 0);
     for (index, source) in sources.iter_mut().enumerate() {
         source.verdict = fitness(source, limits.distance, now);
+        let answers = source.last.is_some_and(|last| now.since(last) < limits.waiting);
+        if answers && matches!(source.verdict, Verdict::Pending | Verdict::Falseticker) {
+            pending += u32::from(source.verdict == Verdict::Pending);
+            filling += u32::from(!source.filter().is_full());
+        }
         if source.verdict != Verdict::Falseticker {
             continue;
         }
@@ -90,16 +103,12 @@ pub(super) fn select(
         }
     }
     let truechimers = truechimers.get_mut(..agreeing).unwrap_or(&mut []);
-    judge(sources, truechimers, previous, count)
+    let selected = judge(sources, truechimers, previous);
+    Selected { candidates: u32::try_from(count).unwrap_or(u32::MAX), pending, filling, ..selected }
 }
 
-/// Cluster and combine the truechimers.
-fn judge(
-    sources: &mut [Source],
-    truechimers: &mut [Truechimer],
-    previous: Option<usize>,
-    candidates: usize,
-) -> Selected {
+/// Cluster and combine the truechimers; the numbers of candidates are left at zero.
+fn judge(sources: &mut [Source], truechimers: &mut [Truechimer], previous: Option<usize>) -> Selected {
     let voters = truechimers.iter().filter_map(|one| sources.get(one.index)).map(|source| source.server.leap);
     let leap = leap::vote(voters);
     let surviving = cluster(truechimers);
@@ -120,7 +129,9 @@ fn judge(
     }
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     Selected {
-        candidates: number(candidates),
+        candidates: 0,
+        pending: 0,
+        filling: 0,
         truechimers: number(agreeing),
         survivors: number(surviving),
         opinion,
@@ -155,7 +166,7 @@ fn fitness(source: &Source, allowed: NtpDuration, now: Instant) -> Verdict {
         Verdict::Unsynchronized
     } else if distance <= allowed {
         Verdict::Falseticker
-    } else if source.filter().samples() < 4 {
+    } else if !source.filter().is_full() && source.is_near(allowed) {
         Verdict::Pending
     } else {
         Verdict::Distant
