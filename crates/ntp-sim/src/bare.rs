@@ -9,7 +9,8 @@ use ntp_types::{
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Second};
 use crate::scenario::Scenario;
-use crate::world::{Client, Responder, World, PACKET};
+use crate::server::Server;
+use crate::world::{Asked, Client, Responder, World, PACKET};
 
 /// A client that is an engine and one request under way per server.
 pub struct Bare<E: Engine> {
@@ -115,10 +116,10 @@ impl<E: Engine> Client for Bare<E> {
 pub struct Stamper;
 
 impl Responder for Stamper {
-    fn respond(&mut self, request: &[u8], time: NtpTimestamp, out: &mut [u8; PACKET]) -> Option<usize> {
-        out.get_mut(..8)?.copy_from_slice(request.get(..8)?);
-        out.get_mut(8..16)?.copy_from_slice(&time.to_bytes());
-        out.get_mut(16..24)?.copy_from_slice(&time.to_bytes());
+    fn respond(&mut self, asked: Asked<'_>, _server: &Server, out: &mut [u8; PACKET]) -> Option<usize> {
+        out.get_mut(..8)?.copy_from_slice(asked.bytes.get(..8)?);
+        out.get_mut(8..16)?.copy_from_slice(&asked.received.to_bytes());
+        out.get_mut(16..24)?.copy_from_slice(&asked.transmit.to_bytes());
         Some(24)
     }
 }

@@ -8,7 +8,9 @@
 //! | [`server`] | how a server can be wrong |
 //! | [`clock`] | the steered clock of the simulated machine |
 //! | [`world`] | one run: events in the order of true time, a client under test |
-//! | [`bare`] | an engine on a bare exchange of timestamps as that client |
+//! | [`whole`] | the real client and the real servers over real packets: [`run`] |
+//! | [`bare`] | an engine on a bare exchange of timestamps as that client, for trying engines |
+//! | [`attack`] | who else sends packets |
 //! | [`metrics`] | what a run is judged by |
 //! | [`baseline`] | scenarios with the figures of other clients on them |
 //! | [`more`] | further scenarios |
@@ -28,12 +30,13 @@
 //!         path.lossy(0.05).event(When::between(2_000.0, 5_600.0), Event::Down)
 //!     }))
 //!     .watch(1_000, 8_000);
-//! let (figures, _every_second) = ntp_sim::bare::run(&office, 1);
+//! let (figures, _every_second) = ntp_sim::run(&office, 1);
 //! assert!(figures.rms < 1e-3 && figures.violations == 0, "{figures:?}");
 //! ```
 
 #![forbid(unsafe_code)]
 
+pub mod attack;
 pub mod bare;
 pub mod baseline;
 pub mod clock;
@@ -44,4 +47,7 @@ pub mod oscillator;
 pub mod random;
 pub mod scenario;
 pub mod server;
+pub mod whole;
 pub mod world;
+
+pub use whole::run;

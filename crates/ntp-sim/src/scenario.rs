@@ -1,5 +1,6 @@
 //! A scenario: a machine, a network, servers, and how long to watch.
 
+use crate::attack::Attack;
 use crate::oscillator::Wander;
 use crate::server::Server;
 
@@ -20,6 +21,8 @@ pub struct Scenario {
     pub bias: f64,
     /// When the machine sleeps, and for how long.
     pub suspended: Vec<(u32, u32)>,
+    /// Who attacks.
+    pub attacks: Vec<Attack>,
     /// Shortest and longest poll exponent the client may use.
     pub poll: (i8, i8),
     /// When the run ends.
@@ -43,6 +46,7 @@ impl Scenario {
             initial_offset: 0.05,
             bias: 0.0,
             suspended: Vec::new(),
+            attacks: Vec::new(),
             poll: (6, 10),
             duration: 60_000,
             settle: 10_000,
@@ -103,6 +107,13 @@ impl Scenario {
     #[must_use]
     pub fn suspended(mut self, at: u32, seconds: u32) -> Self {
         self.suspended.push((at, seconds));
+        self
+    }
+
+    /// With an attacker.
+    #[must_use]
+    pub fn attack(mut self, attack: Attack) -> Self {
+        self.attacks.push(attack);
         self
     }
 

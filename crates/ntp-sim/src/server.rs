@@ -96,6 +96,21 @@ impl Server {
             .sum()
     }
 
+    /// The kiss it answers with at `now`, if any.
+    #[must_use]
+    pub fn kiss(&self, now: f64) -> Option<[u8; 4]> {
+        self.faults.iter().find_map(|fault| match *fault {
+            Fault::Kiss(when, code) if when.holds(now) => Some(code),
+            _ => None,
+        })
+    }
+
+    /// Whether it says at `now` that it is not synchronised.
+    #[must_use]
+    pub fn is_unsynchronized(&self, now: f64) -> bool {
+        self.faults.iter().any(|fault| matches!(*fault, Fault::Unsynchronized(when) if when.holds(now)))
+    }
+
     /// Whether it answers at `now`.
     #[must_use]
     pub fn answers(&self, now: f64) -> bool {

@@ -6,10 +6,12 @@ use std::collections::BinaryHeap;
 
 use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
 
+use crate::attack::Attackers;
 use crate::clock::{Clock, EPOCH};
 use crate::metrics::{Metrics, Second};
 use crate::network::Link;
 use crate::scenario::Scenario;
+use crate::server::Server;
 
 /// The largest packet carried, in octets.
 pub const PACKET: usize = 1024;
@@ -40,10 +42,23 @@ pub trait Client {
     fn bound(&self, now: Instant) -> Option<f64>;
 }
 
+/// A request as it came to a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The packet.
+    pub bytes: &'a [u8],
+    /// The server's clock when it came.
+    pub received: NtpTimestamp,
+    /// The server's clock when the answer will leave.
+    pub transmit: NtpTimestamp,
+    /// True time since the start, in seconds.
+    pub since_start: f64,
+}
+
 /// What a server says to a request.
 pub trait Responder {
-    /// The length of the answer in `out`; `None` for none. `time` is the server's clock.
-    fn respond(&mut self, request: &[u8], time: NtpTimestamp, out: &mut [u8; PACKET]) -> Option<usize>;
+    /// The length of the answer in `out`; `None` for none.
+    fn respond(&mut self, asked: Asked<'_>, server: &Server, out: &mut [u8; PACKET]) -> Option<usize>;
 }
 
 /// A packet on its way.
@@ -65,6 +80,7 @@ pub struct World<'s, C, R> {
     clock: Clock,
     links: Vec<(Link, Link)>,
     flights: BinaryHeap<Reverse<Flight>>,
+    attackers: Attackers,
     sent: u64,
     nonce: u64,
     /// True time since the start.
@@ -89,6 +105,7 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
             clock: Clock::new(&scenario.wander, scenario.initial_offset, seed),
             links,
             flights: BinaryHeap::new(),
+            attackers: Attackers::new(&scenario.attacks, seed),
             sent: 0,
             nonce: seed,
             time: NtpDuration::ZERO,
@@ -134,6 +151,9 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
             self.clock.sleep();
             return;
         }
+        for (server, delay, bytes) in self.attackers.second(f64::from(second), self.scenario.servers.len()) {
+            self.deliver(server, true, bytes, delay);
+        }
         self.act();
         while let Some(next) = self.next_event(start).filter(|&next| next < end) {
             self.time = self.time.max(next);
@@ -175,25 +195,35 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
         let Some(server) = self.scenario.servers.get(flight.server).filter(|server| server.answers(now)) else {
             return;
         };
-        let time = EPOCH + (self.time + NtpDuration::from_seconds_f64(server.error(now)));
+        let received = EPOCH + (self.time + NtpDuration::from_seconds_f64(server.error(now)));
+        let processing = NtpDuration::from_seconds_f64(server.processing);
+        let asked = Asked { bytes: &flight.bytes, received, transmit: received + processing, since_start: now };
         let mut out = [0; PACKET];
-        let answer = self.responders.get_mut(flight.server).and_then(|r| r.respond(&flight.bytes, time, &mut out));
+        let answer = self.responders.get_mut(flight.server).and_then(|r| r.respond(asked, server, &mut out));
         if let Some(bytes) = answer.and_then(|length| out.get(..length)) {
-            let bytes = bytes.to_vec();
-            self.send(flight.server, true, bytes);
+            self.send(flight.server, true, bytes.to_vec(), server.processing);
         }
     }
 
-    fn send(&mut self, server: usize, to_client: bool, bytes: Vec<u8>) {
-        let now = self.time.to_seconds_f64();
+    /// Puts a packet on its way, `later` seconds from now.
+    fn send(&mut self, server: usize, to_client: bool, bytes: Vec<u8>, later: f64) {
+        let now = self.time.to_seconds_f64() + later;
         let Some((up, down)) = self.links.get_mut(server) else { return };
         let delays = if to_client { down.carry(now) } else { up.carry(now) };
         for delay in delays.into_iter().flatten() {
-            self.sent += 1;
-            let arrives = self.time + NtpDuration::from_seconds_f64(delay);
-            let flight = Flight { arrives, number: self.sent, server, to_client, bytes: bytes.clone() };
-            self.flights.push(Reverse(flight));
+            self.deliver(server, to_client, bytes.clone(), later + delay);
         }
+        if to_client {
+            for delay in self.attackers.replays(now) {
+                self.deliver(server, true, bytes.clone(), delay);
+            }
+        }
+    }
+
+    fn deliver(&mut self, server: usize, to_client: bool, bytes: Vec<u8>, delay: f64) {
+        self.sent += 1;
+        let arrives = self.time + NtpDuration::from_seconds_f64(delay);
+        self.flights.push(Reverse(Flight { arrives, number: self.sent, server, to_client, bytes }));
     }
 
     /// Lets the client do what it has to do now.
@@ -209,7 +239,7 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
             if self.time >= NtpDuration::from_bits(i64::from(self.scenario.settle) << 32) {
                 self.packets += 1;
             }
-            self.send(server, false, out.get(..length).unwrap_or_default().to_vec());
+            self.send(server, false, out.get(..length).unwrap_or_default().to_vec(), 0.0);
         }
         while let Some(command) = self.client.poll_command() {
             self.steps += u32::from(matches!(command, ClockCommand::Step { .. }));
