@@ -3,7 +3,7 @@
 //! | you want to | take |
 //! |---|---|
 //! | read a message | [`ControlPacket::parse`] |
-//! | write one | [`ControlHeader`] and [`emit`], with a key [`emit_authenticated`] |
+//! | write one | [`ControlHeader`] and [`emit`], with a key `emit_authenticated` (feature `mac`) |
 //! | know what a status word says | [`SystemStatus`], [`PeerStatus`], [`ClockStatus`] |
 //! | put the fragments of an answer together | [`Assembly`] |
 //! | read `name=value, …` | [`Variables`] |

@@ -4,7 +4,7 @@
 //! says. The digest of a hash is `H(key ‖ packet)`, not HMAC; that of AES is the CMAC of the packet. A digest that is too
 //! long for an NTPv4 MAC is cut to 20 octets there, as chrony does.
 //!
-//! [`Algorithm`] names every key type the key files know. [`Key`] exists with the feature `mac`, and computes those
+//! [`Algorithm`] names every key type the key files know. `Key` exists with the feature `mac`, and computes those
 //! algorithms whose feature is on: `md5`, `sha1`, `sha2`, `sha3`, `cmac`.
 
 use core::fmt;
