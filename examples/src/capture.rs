@@ -71,7 +71,7 @@ where
     // How far reading had come when the buffer was last filled: twice at one place means that no more will come.
     let mut refilled_at = None;
     loop {
-        let place = (reader.consumed(), capacity);
+        let place = (reader.consumed(), reader.data().len(), capacity);
         match reader.next() {
             Ok((length, block)) => {
                 if let Some((interface, time, data)) = packet(&block, &mut interfaces) {

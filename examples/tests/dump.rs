@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // how a test fails
 
 use std::collections::HashMap;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 use std::process::{Command, Stdio};
 
 use etherparse::PacketBuilder;
@@ -92,6 +92,27 @@ fn every_captured_packet_out_of_the_capture() {
         Ok(())
     });
     assert_eq!((count, tally.unwrap().frames), (570, 570));
+}
+
+/// A capture that comes in drops, as from a pipe.
+struct Drops<'a>(&'a [u8]);
+
+impl Read for Drops<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        // The file's header in one piece, then seven octets at a time.
+        let length = if self.0.len() == CAPTURE.len() { 24 } else { 7 };
+        let length = length.min(self.0.len()).min(buffer.len());
+        let (drop, rest) = self.0.split_at(length);
+        buffer[..length].copy_from_slice(drop);
+        self.0 = rest;
+        Ok(length)
+    }
+}
+
+#[test]
+fn a_slow_pipe() {
+    let tally = capture::read(Drops(CAPTURE), |_| Ok(())).unwrap();
+    assert_eq!((tally.frames, tally.datagrams), (570, 570));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `ntp-dump`: what a packet says, field by field, for people or as JSON.
 
 use std::fs::File;
-use std::io::{self, BufRead, ErrorKind, Write};
-use std::path::PathBuf;
+use std::io::{self, BufRead, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -38,7 +38,7 @@ struct Input {
     /// Read packets from standard input, one a line in hexadecimal; blank lines and what follows `#` are skipped.
     #[arg(long)]
     hex: bool,
-    /// Read packets from a capture file, pcap or pcapng.
+    /// Read packets from a capture file, pcap or pcapng; `-` is standard input, as in `tcpdump -w - udp port 123 | ntp-dump --pcap -`.
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 }
@@ -59,33 +59,11 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match &arguments.input.pcap {
-        Some(path) => {
-            let name = |error: io::Error| match error.kind() {
-                ErrorKind::BrokenPipe => error,
-                kind => io::Error::new(kind, format!("{}: {error}", path.display())),
-            };
-            let file = File::open(path).map_err(name)?;
-            let is_wanted = |datagram: &Datagram<'_>| {
-                let ports = [datagram.source.port(), datagram.destination.port()];
-                arguments.all_ports || ports.iter().any(|port| arguments.ports.contains(port))
-            };
-            let mut shown = 0_usize;
-            let tally = capture::read(file, |datagram| {
-                if !is_wanted(datagram) {
-                    return Ok(());
-                }
-                shown += 1;
-                show_captured(&mut out, arguments.json, datagram)
-            })
-            .map_err(name)?;
-            out.flush()?;
-            if shown < tally.frames {
-                eprintln!("ntp-dump: {shown} packets shown of {} frames, {} UDP", tally.frames, tally.datagrams);
-            }
-        }
+        Some(path) => dump_capture(arguments, path, &mut out)?,
         None => {
-            for line in io::stdin().lock().lines() {
+            for line in io::stdin().lock().split(b'\n') {
                 let line = line?;
+                let line = String::from_utf8_lossy(&line);
                 let digits = line.split('#').next().unwrap_or_default().trim();
                 if !digits.is_empty() {
                     show_hex(&mut out, arguments.json, digits)?;
@@ -95,6 +73,37 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         }
     }
     out.flush()
+}
+
+fn dump_capture(arguments: &Arguments, path: &Path, out: &mut impl Write) -> io::Result<()> {
+    let name = |error: io::Error| match error.kind() {
+        ErrorKind::BrokenPipe => error,
+        kind => io::Error::new(kind, format!("{}: {error}", path.display())),
+    };
+    let is_live = path.as_os_str() == "-";
+    let file: Box<dyn Read + Send> =
+        if is_live { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(name)?) };
+    let is_wanted = |datagram: &Datagram<'_>| {
+        let ports = [datagram.source.port(), datagram.destination.port()];
+        arguments.all_ports || ports.iter().any(|port| arguments.ports.contains(port))
+    };
+    let mut shown = 0_usize;
+    let tally = capture::read(file, |datagram| {
+        if is_wanted(datagram) {
+            shown += 1;
+            show_captured(out, arguments.json, datagram)?;
+            if is_live {
+                out.flush()?;
+            }
+        }
+        Ok(())
+    })
+    .map_err(name)?;
+    out.flush()?;
+    if shown < tally.frames {
+        eprintln!("ntp-dump: {shown} packets shown of {} frames, {} UDP", tally.frames, tally.datagrams);
+    }
+    Ok(())
 }
 
 fn show_hex(out: &mut impl Write, is_json: bool, digits: &str) -> io::Result<()> {
