@@ -6,6 +6,11 @@ use crate::lexer::Word;
 use crate::option::{read_value, Shape, ValueError};
 use crate::{AssociationOption, Dialect, Keyword, Value};
 
+/// Shortest poll interval that every daemon takes when none is said, log2 seconds.
+const DEFAULT_MIN_POLL: i64 = 6;
+/// Longest likewise.
+const DEFAULT_MAX_POLL: i64 = 10;
+
 /// What a line asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -267,24 +272,34 @@ impl Association {
         self.has(Keyword::Iburst)
     }
 
-    /// Shortest and longest poll interval, log2 seconds: 6 and 10 by default, and what lies outside the daemon's limits
-    /// (ntp 3 to 17, ntpsec 0 to 17, chrony −7 to 24) is brought inside, as the daemon does. The shortest is no longer
-    /// than the longest.
+    /// Shortest and longest poll interval, log2 seconds, as the daemon uses them: 6 and 10 by default, brought inside its
+    /// limits (ntp 3 to 17, ntpsec 0 to 17, chrony −7 to 24). Where the two cross, ntpd takes the longest for both,
+    /// chronyd the shortest.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation)] // clamped to the limits before
+    #[allow(clippy::cast_possible_truncation)] // inside the limits by then
     pub fn poll_range(&self) -> (i8, i8) {
-        let (least, most) = match self.dialect {
-            Dialect::Ntp => (3, 17),
-            Dialect::Ntpsec => (0, 17),
-            Dialect::Chrony => (-7, 24),
+        let shortest = self.integer(Keyword::MinPoll).unwrap_or(DEFAULT_MIN_POLL);
+        let longest = self.integer(Keyword::MaxPoll).unwrap_or(DEFAULT_MAX_POLL);
+        let (shortest, longest) = match self.dialect {
+            Dialect::Ntp => {
+                let longest = match longest {
+                    0 => DEFAULT_MAX_POLL, // ntp takes this for "not said",
+                    ..=-1 => 17,           // and a negative one for its limit
+                    _ => longest.clamp(3, 17),
+                };
+                (shortest.clamp(3, 17).min(longest), longest)
+            }
+            Dialect::Ntpsec => {
+                let longest = longest.clamp(0, 17);
+                (shortest.clamp(0, 17).min(longest), longest)
+            }
+            Dialect::Chrony => {
+                // What lies below the limit is not said at all.
+                let inside = |value: i64, default| if value < -7 { default } else { value.min(24) };
+                let shortest = inside(shortest, DEFAULT_MIN_POLL);
+                (shortest, inside(longest, DEFAULT_MAX_POLL).max(shortest))
+            }
         };
-        let asked = self.integer(Keyword::MaxPoll).unwrap_or(10);
-        let longest = match (self.dialect, asked) {
-            (Dialect::Ntp, 0) => 10,       // ntp takes this for "not said",
-            (Dialect::Ntp, ..=-1) => most, // and a negative one for its limit
-            _ => asked.clamp(least, most),
-        };
-        let shortest = self.integer(Keyword::MinPoll).unwrap_or(6).clamp(least, most).min(longest);
         (shortest as i8, longest as i8)
     }
 

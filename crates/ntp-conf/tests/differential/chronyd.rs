@@ -127,6 +127,64 @@ fn chronyd_knows_our_options() {
     println!("{count} random lines compared, {accepted} of them accepted");
 }
 
+/// Poll intervals as chronyd uses them, asked of it in a namespace of its own. It begins with the shortest, but not below
+/// one second before it knows how near a server is.
+#[test]
+fn chronyd_polls_as_we_say() {
+    let (Some(program), Some(chronyc)) =
+        (unpacked("chrony", "usr/sbin/chronyd"), unpacked("chrony", "usr/bin/chronyc"))
+    else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let for_its_owner = std::os::unix::fs::PermissionsExt::from_mode(0o700); // or chronyd makes no socket in it
+    std::fs::set_permissions(directory.path(), for_its_owner).unwrap();
+    let options = [
+        "",
+        "minpoll 99",
+        "minpoll -99",
+        "minpoll 8 maxpoll 5",
+        "minpoll -3 maxpoll 30",
+        "maxpoll 4",
+        "minpoll 12",
+        "maxpoll -30",
+        "minpoll -8",
+        "minpoll -7",
+        "minpoll 24 maxpoll 24",
+        "minpoll 3 maxpoll 4",
+    ];
+    let lines: String = options
+        .iter()
+        .enumerate()
+        .map(|(index, options)| format!("server 127.0.0.{} {options}\n", index + 11))
+        .collect();
+    let at = directory.path().display();
+    let file = directory.path().join("chrony.conf");
+    std::fs::write(&file, format!("{lines}port 0\nbindcmdaddress {at}/socket\npidfile {at}/pid\n")).unwrap();
+    let script = "ip link set lo up
+        setpriv --bounding-set=-sys_time --inh-caps=-sys_time \"$chronyd\" -x -d -u root -f \"$at/chrony.conf\" &
+        for i in 1 2 3 4 5 6 7 8 9 10; do
+            sleep 0.5; \"$chronyc\" -c -h \"$at/socket\" -n sources >\"$at/out\" 2>/dev/null && break
+        done
+        kill $!; wait; cat \"$at/out\"";
+    let output = std::process::Command::new("unshare")
+        .args(["--net", "sh", "-c", script])
+        .env("chronyd", &program)
+        .env("chronyc", &chronyc)
+        .env("at", directory.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if text.is_empty() {
+        eprintln!("skipped: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let theirs: Vec<i8> = text.lines().map(|line| line.split(',').nth(4).unwrap().parse().unwrap()).collect();
+    let document = Document::parse(Dialect::Chrony, lines.as_bytes());
+    let ours: Vec<i8> = document.associations().map(|found| found.poll_range().0.max(0)).collect();
+    assert_eq!(ours, theirs, "{lines}");
+}
+
 /// What a main file includes, in chronyd's order and with its way of choosing among equal names.
 #[test]
 fn chronyd_includes_what_we_include() {
