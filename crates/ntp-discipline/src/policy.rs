@@ -347,7 +347,7 @@ impl Governor {
         let shortest = self.shortest_slew(offset);
         let duration = if offset == NtpDuration::ZERO { Duration::ZERO } else { duration.max(shortest) };
         let most = self.policy.maximum_slew_rate.over(duration);
-        ClockCommand::Slew { offset: offset.clamp(-most, most), duration, frequency: self.frequency(frequency) }
+        ClockCommand::Slew { offset: offset.min(most).max(-most), duration, frequency: self.frequency(frequency) }
     }
 
     /// A frequency without an offset: to start from a drift file, or to end a slew.

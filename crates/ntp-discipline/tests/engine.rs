@@ -218,3 +218,16 @@ fn unfit_sources_say_why() {
         [Verdict::Unsynchronized, Verdict::Distant, Verdict::Unreachable, Verdict::NoSelect, Verdict::Vacant];
     assert_eq!(found, expected);
 }
+
+/// A spike is not believed, but the sample was there: the filter is one fuller.
+#[test]
+fn a_spike_moves_nothing_and_still_fills_the_filter() {
+    let (mut engine, mut sources) = settled(Policy::default(), 100, 80);
+    let before = engine.source(&sources, 0, at(66));
+    let spike = sample(80, 50_000);
+    let _ = engine.handle_sample(&mut sources, 0, &spike, spike.received);
+    let after = engine.source(&sources, 0, at(81));
+    assert_eq!((before.samples, after.samples), (5, 6));
+    assert!((after.offset - before.offset).abs() < micros(50));
+    assert!(after.bound < before.bound.half() + micros(5_000), "{} {}", after.bound, before.bound);
+}
