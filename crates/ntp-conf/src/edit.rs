@@ -9,7 +9,11 @@
 
 use crate::lexer::split_end;
 use crate::restrict::blocked_by;
-use crate::{Association, Dialect, Document, InvalidSource, Keyword, Kind, Line, Restrict, RestrictTarget, Source};
+use crate::source::is_read_as_written;
+use crate::{
+    Association, AssociationOption, Dialect, Document, InvalidSource, Keyword, Kind, Line, Restrict, RestrictTarget,
+    Source,
+};
 
 /// Goes before a line that was replaced.
 const TAG: &[u8] = b"#ntp-conf# ";
@@ -98,7 +102,7 @@ impl Document {
         let template = self.associations().find(|&association| is_old(association)).cloned();
         let mut new = self.missing(wanted);
         if let Some(template) = template.filter(|_| settings.keep_options) {
-            new = new.into_iter().map(|source| with_missing_options(source, &template)).collect();
+            new = new.into_iter().map(|source| with_missing_options(source, &template, dialect)).collect();
         }
         let place = self.lines.iter().position(|line| line.association().is_some_and(&is_old));
         let mut changes = self.changes(wanted);
@@ -244,10 +248,15 @@ fn is_candidate(association: &Association, peers: bool) -> bool {
 }
 
 /// The options of `template` that `source` lacks are added to it; those that fit only a pool or one server are not.
-fn with_missing_options(source: Source, template: &Association) -> Source {
+fn with_missing_options(source: Source, template: &Association, dialect: Dialect) -> Source {
     let own = [Keyword::MaxSources, Keyword::Port, Keyword::Key, Keyword::Mode];
     let had: Vec<Keyword> = source.options().iter().map(|option| option.keyword).collect();
-    let taken =
-        template.options().iter().filter(|option| !own.contains(&option.keyword) && !had.contains(&option.keyword));
-    taken.fold(source, |source, option| source.with(option.keyword, option.value.clone()))
+    let is_taken = |option: &&AssociationOption| {
+        !own.contains(&option.keyword) && !had.contains(&option.keyword) && is_read_as_written(option, dialect)
+    };
+    template
+        .options()
+        .iter()
+        .filter(is_taken)
+        .fold(source, |source, option| source.with(option.keyword, option.value.clone()))
 }

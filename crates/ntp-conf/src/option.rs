@@ -225,6 +225,7 @@ pub struct AssociationOption {
     pub value: Value,
 }
 
+/// Quoted where ntpd would take the word for something else.
 impl fmt::Display for AssociationOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.keyword.fmt(f)?;
@@ -233,9 +234,17 @@ impl fmt::Display for AssociationOption {
             Value::Integer(value) if self.keyword == Keyword::ExtensionField => write!(f, " {value:X}"),
             Value::Integer(value) => write!(f, " {value}"),
             Value::Number(value) => write!(f, " {value}"),
-            Value::Text(value) => write!(f, " {value}"),
+            Value::Text(value) if is_plain(value) => write!(f, " {value}"),
+            Value::Text(value) => write!(f, " \"{value}\""),
         }
     }
+}
+
+/// Whether ntpd takes a word for a string without quotes: a path or a name, but no keyword and no number.
+fn is_plain(text: &str) -> bool {
+    let is_path = text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"/._-".contains(&octet));
+    let is_keyword = Keyword::ALL.iter().any(|keyword| keyword.as_str() == text);
+    is_path && !text.is_empty() && !is_keyword && !is_ntp_number(text)
 }
 
 /// Why a word cannot be an option's value.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::lexer::{chrony_words, ntp_words};
 use crate::option::{read_value, Shape};
 use crate::{Association, AssociationOption, Dialect, Keyword, Kind, Value};
 
@@ -148,23 +149,33 @@ impl Source {
     /// Whether a daemon takes every option as it is meant.
     pub(crate) fn check(&self, dialect: Dialect) -> Result<(), InvalidSource> {
         self.options.iter().try_for_each(|option| {
-            let text = option.to_string();
-            let error = InvalidSource::Option { option: text.clone(), dialect };
-            let shape = option.keyword.shape(dialect).ok_or_else(|| error.clone())?;
-            let words = match dialect {
-                Dialect::Chrony => crate::lexer::chrony_words(text.as_bytes()),
-                Dialect::Ntp | Dialect::Ntpsec => crate::lexer::ntp_words(text.as_bytes()),
-            };
-            let is_whole = match shape {
-                Shape::Flag => words.len() == 1,
-                _ => words.len() == 2 && read_value(dialect, shape, words.get(1)) == Ok((option.value.clone(), None)),
-            };
-            if is_whole {
+            let error = InvalidSource::Option { option: option.to_string(), dialect };
+            if is_read_as_written(option, dialect) {
                 Ok(())
             } else {
                 Err(error)
             }
         })
+    }
+}
+
+/// Whether a daemon reads an option, written down, as just that option.
+pub(crate) fn is_read_as_written(option: &AssociationOption, dialect: Dialect) -> bool {
+    let Some(shape) = option.keyword.shape(dialect) else { return false };
+    let text = option.to_string();
+    // A line's end within a string would end it, and ntpd drops what is not ASCII.
+    if !text.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()) {
+        return false;
+    }
+    let words = match dialect {
+        Dialect::Chrony => chrony_words(text.as_bytes()),
+        Dialect::Ntp | Dialect::Ntpsec => ntp_words(text.as_bytes()),
+    };
+    match (shape, words.as_slice()) {
+        (Shape::Flag, [_]) => option.value == Value::None,
+        (Shape::Flag, _) => false,
+        (_, [_, value]) => read_value(dialect, shape, Some(value)) == Ok((option.value.clone(), None)),
+        _ => false,
     }
 }
 

@@ -111,6 +111,25 @@ fn options_must_be_the_daemons() {
 }
 
 #[test]
+fn texts_are_quoted_where_they_must_be() {
+    let line = |text: &str| {
+        let source = Source::server("a").unwrap().with(Keyword::CertificateAuthority, Value::Text(text.into()));
+        let mut document = Document::parse(Dialect::Ntpsec, b"");
+        document.add_sources(&[source]).map(|changes| changes.added[0].clone()).ok()
+    };
+    assert_eq!(line("/etc/ssl/certs").as_deref(), Some("server a ca /etc/ssl/certs"));
+    for text in ["prefer", "3", "1.5", "a b", "a;b", "a#b", "x="] {
+        assert_eq!(line(text), Some(format!("server a ca \"{text}\"")));
+    }
+    for text in ["", "a\"b", "a\nserver b", "a\rb", "caf\u{e9}"] {
+        assert_eq!(line(text), None, "{text:?}");
+    }
+    let settings = SetSources { keep_options: true, ..DELETE };
+    let text = "server 192.0.2.1 cert \"prefer\" iburst\n";
+    assert_eq!(set(Dialect::Ntpsec, text, &["x"], &settings), "server x iburst cert \"prefer\"\n");
+}
+
+#[test]
 fn names_are_checked() {
     for name in ["a", "time.dfw1.rackspace.com", "192.0.2.1", "2001:db8::1", "fe80::1%eth0", "a_b.c."] {
         assert!(Source::server(name).is_ok(), "{name}");
