@@ -17,6 +17,7 @@ super::contest_functions! { "ours":
     ours_emit "emit header" ["header" <= 30] emit_header();
     ours_emit_fields "emit 3 fields and MAC" ["fields" <= 225] emit_fields();
     ours_respond "respond" ["header" <= 44] respond();
+    ours_respond_in_place "respond in place" ["header"] respond_in_place();
     ours_respond_nts "respond NTS NAK" ["nts" <= 195] respond_nts();
 }
 
@@ -111,6 +112,18 @@ fn respond() -> impl FnMut(&[u8]) -> Option<[u8; 48]> {
         now += 1;
         let request = Request::parse(octets).ok()?;
         Some(template.answer(&request, NtpTimestamp::from_bits(now), NtpTimestamp::from_bits(now + 9)))
+    }
+}
+
+/// The request's octets become the answer's where they lie; they are put there anew each turn, which is counted too.
+fn respond_in_place() -> impl FnMut(&[u8]) -> bool {
+    let (template, buffer) = (kept(AnswerTemplate::new(&ServerVariables::default())), kept([0; 48]));
+    let mut now = *kept(3_900_000_000_u64 << 32);
+    move |octets| {
+        now += 1;
+        let Ok(datagram) = octets.try_into() else { return false };
+        *buffer = datagram;
+        template.answer_in_place(buffer, NtpTimestamp::from_bits(now), NtpTimestamp::from_bits(now + 9))
     }
 }
 
