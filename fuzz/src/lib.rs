@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc)] // panicking is how a harness reports
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // likewise
 
+mod client;
 mod control;
 mod decode;
 #[cfg(feature = "peers")]
@@ -22,6 +23,7 @@ mod round_trip;
 mod sysctl_conf;
 mod trailer;
 
+pub use client::client;
 pub use control::control;
 pub use decode::decode;
 #[cfg(feature = "peers")]
@@ -52,6 +54,7 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("sysctl_conf", sysctl_conf),
     ("discipline", discipline),
     ("leap_list", leap_list),
+    ("client", client),
     #[cfg(feature = "peers")]
     ("differential", |data| {
         let _ = differential(data);
