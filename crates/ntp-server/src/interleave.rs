@@ -83,7 +83,8 @@ impl Interleave {
             let key = bits ^ salt;
             self.set(key).iter().any(|answer| answer.key == key)
         } {
-            bits = bits.wrapping_add(1);
+            // Earlier, never later: an answer must not seem to leave before its request came.
+            bits = bits.wrapping_sub(1);
         }
         self.turn = self.turn.wrapping_add(1);
         let (key, turn) = (bits ^ salt, self.turn);
@@ -128,9 +129,9 @@ mod tests {
     #[test]
     fn receive_timestamps_are_unique_and_never_the_transmit_timestamp() {
         let mut table = Interleave::new(64, HashKey::new(7));
-        let stamps: Vec<_> = (0..5).map(|_| table.remember(at(1000), at(1002), ONE).0.to_bits()).collect();
-        assert_eq!(stamps, [1000, 1001, 1003, 1004, 1005]);
-        assert_eq!(table.remember(at(0), at(5), ONE).0, at(1));
+        let stamps: Vec<_> = (0..5).map(|_| table.remember(at(1000), at(998), ONE).0.to_bits()).collect();
+        assert_eq!(stamps, [1000, 999, 997, 996, 995]);
+        assert_eq!(table.remember(at(0), at(5), ONE).0, at(u64::MAX));
     }
 
     #[test]
