@@ -87,6 +87,7 @@ fn of_line(line: &ntp_conf::Association, config: SourceConfig) -> Result<Wanted,
         burst: line.has(Keyword::Burst),
         prefer: line.has(Keyword::Prefer),
         no_select: line.has(Keyword::NoSelect),
+        interleaved: config.interleaved || line.has(Keyword::Interleaved),
         version: line.version().map_or(config.version, Version::from_bits),
         ..config
     };

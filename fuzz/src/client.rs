@@ -32,6 +32,7 @@ struct World {
     clock: NtpTimestamp,
     nonce: u64,
     obeys: bool,
+    is_interleaved: bool,
 }
 
 /// Reads `data` as a run of events and tells them to a client of three servers.
@@ -49,6 +50,7 @@ pub fn client(data: &[u8]) {
         clock: START,
         nonce: 1,
         obeys: !flag(3, 1),
+        is_interleaved: flag(3, 2),
     };
     let least = i8::try_from(head.first().copied().unwrap_or(0) % 12).expect("small") - 4;
     let config = SourceConfig {
@@ -56,6 +58,7 @@ pub fn client(data: &[u8]) {
         max_poll: Poll::from_log2(least + i8::try_from(head.get(1).copied().unwrap_or(0) % 8).expect("small")),
         iburst: flag(2, 1),
         burst: flag(2, 2),
+        interleaved: flag(3, 2),
         burst_good: head.get(2).copied().unwrap_or(0) >> 4,
         ..SourceConfig::default()
     };
@@ -139,7 +142,8 @@ impl World {
         answer[32..40].copy_from_slice(&time);
         answer[40..].copy_from_slice(&time);
         if let Some(Known { waiting: Some(request), .. }) = self.known.get(&address) {
-            answer[24..32].copy_from_slice(&request[40..]);
+            let is_interleaved = request[32..40] != [0; 8] && self.nonce & 1 == 0;
+            answer[24..32].copy_from_slice(if is_interleaved { &request[32..40] } else { &request[40..] });
         }
         answer
     }
@@ -150,7 +154,11 @@ impl World {
             assert_eq!(result, Err(Ignored::UnknownSource(from)));
             return;
         };
-        let is_answer = known.waiting.is_some_and(|request| octets.get(24..32) == Some(&request[40..]));
+        // Of an interleaved request also what it says in its receive timestamp.
+        let origin = octets.get(24..32);
+        let is_answer = known.waiting.is_some_and(|request| {
+            origin == Some(&request[40..]) || request[32..40] != [0; 8] && origin == Some(&request[32..40])
+        });
         match result {
             Ok(_) => {
                 assert!(is_answer && octets[0] & 7 == 4 && octets.len() >= 48, "{octets:02x?}");
@@ -208,7 +216,9 @@ impl World {
             let known = self.known.get_mut(&transmit.request.to).expect("one of the servers");
             assert!(!known.stopped, "asked after it said stop");
             let request: [u8; 48] = transmit.request.bytes().try_into().expect("a plain request");
-            assert!(request[0] == 0x23 && request[1..40].iter().all(|octet| *octet == 0));
+            let is_plain = request[24..40].iter().all(|octet| *octet == 0);
+            assert!(request[0] == 0x23 && request[1..24].iter().all(|octet| *octet == 0));
+            assert!(is_plain || self.is_interleaved && known.answers > 0);
             assert_eq!(request[40..], self.nonce.to_be_bytes());
             (known.waiting, known.last) = (Some(request), Some(self.now));
             known.requests += 1;

@@ -6,7 +6,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use ntp_proto::{ClientRequest, Exchange, Pending, Reject, Rejected};
-use ntp_types::{Instant, KissAction, KissCode, NtpDuration, NtpTimestamp, Poll, ReferenceId};
+use ntp_types::{Instant, KissAction, KissCode, NtpDuration, NtpTimestamp, Poll, ReferenceId, RoundTrip};
 
 use crate::schedule::Schedule;
 use crate::{Reach, SourceConfig};
@@ -21,6 +21,8 @@ pub struct Association {
     config: SourceConfig,
     schedule: Schedule,
     flight: Option<Flight>,
+    /// The last exchange answered, which an interleaved answer to the next request will complete.
+    previous: Option<Previous>,
     sequence: u32,
     last: Option<Answer>,
     last_ignored: Option<Ignored>,
@@ -37,6 +39,18 @@ struct Flight {
     at: Instant,
     answered: bool,
 }
+
+/// What an interleaved answer needs of the exchange before (RFC 9769 §2).
+#[derive(Debug, Clone, Copy)]
+struct Previous {
+    round_trip: RoundTrip,
+    sequence: u32,
+    sent: Instant,
+    received: Instant,
+}
+
+/// Requests without an answer after which a basic answer is asked for: the server may have forgotten us.
+const INTERLEAVED_UNANSWERED: u32 = 3;
 
 /// A request to send; made by [`Association::poll_transmit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +74,8 @@ impl Request {
 }
 
 /// A reply that passed every check, with the raw instants of its first and last timestamp.
+///
+/// An interleaved reply completes the exchange before: the timestamps and instants are then that one's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
     /// What came back.
@@ -142,6 +158,7 @@ impl Association {
             schedule: Schedule::new(&config, first, seed),
             config,
             flight: None,
+            previous: None,
             sequence: 0,
             last: None,
             last_ignored: None,
@@ -231,8 +248,16 @@ impl Association {
         }
         let begins_poll = self.schedule.handle_sent(now, lost);
         self.sequence = self.sequence.wrapping_add(1);
-        let request = ClientRequest::new(NtpTimestamp::from_bits(nonce));
-        let (octets, pending) = request.with_version(self.config.version).unwrap_or(request).start(self.address);
+        let plain = ClientRequest::new(NtpTimestamp::from_bits(nonce));
+        let plain = plain.with_version(self.config.version).unwrap_or(plain);
+        let request = match self.previous {
+            Some(previous) if self.config.interleaved && self.schedule.unanswered() < INTERLEAVED_UNANSWERED => {
+                // As unguessable as the nonce it is made of, which nobody has seen yet.
+                plain.interleaved(previous.round_trip, NtpTimestamp::from_bits(mix(nonce)))
+            }
+            _ => plain,
+        };
+        let (octets, pending) = request.start(self.address);
         self.flight = Some(Flight { pending, sequence: self.sequence, sent: departure, at: now, answered: false });
         self.counters.sent += 1;
         Some(Request { octets, to: self.address, sequence: self.sequence, fresh_port: begins_poll || lost })
@@ -242,6 +267,9 @@ impl Association {
     ///
     /// Returns whether that request is still in flight.
     pub fn handle_transmit_stamp(&mut self, sequence: u32, sent: NtpTimestamp) -> bool {
+        if let Some(previous) = self.previous.as_mut().filter(|previous| previous.sequence == sequence) {
+            previous.round_trip.t1 = sent;
+        }
         match &mut self.flight {
             Some(flight) if flight.sequence == sequence => {
                 flight.sent = sent;
@@ -294,6 +322,7 @@ impl Association {
 
     /// Our clock was stepped: what is in flight cannot be used any more, and is asked again soon.
     pub fn handle_step(&mut self, now: Instant) {
+        self.previous = None;
         if let Some(flight) = self.flight.take() {
             self.counters.discarded += 1;
             if !flight.answered {
@@ -331,6 +360,14 @@ impl Association {
         match pending.accept(bytes, from, sent, received) {
             Ok(reply) => {
                 let exchange = reply.exchange;
+                let now_answered =
+                    RoundTrip { t1: sent, t2: reply.packet.receive_timestamp(), t3: NtpTimestamp::UNSET, t4: received };
+                let current = Previous { round_trip: now_answered, sequence, sent: at, received: now };
+                // The exchange that is complete: this one or, if the answer is interleaved, the one before.
+                let (sent, now) = match self.previous.replace(current) {
+                    Some(previous) if reply.is_interleaved => (previous.sent, previous.received),
+                    _ => (at, now),
+                };
                 let (waited, limit) = (exchange.round_trip.elapsed(), NtpDuration::from_std(self.config.max_delay));
                 if waited > limit {
                     return Err(Ignored::Late { waited, limit });
@@ -338,7 +375,7 @@ impl Association {
                 if is_loop(&exchange, own) {
                     return Err(Ignored::Loop(exchange.reference_id));
                 }
-                Ok(Answer { exchange, sent: at, received: now })
+                Ok(Answer { exchange, sent, received: now })
             }
             Err(Rejected::Ignored { reject, pending }) => {
                 let answered = answered || reject.is_from_server();
@@ -357,6 +394,14 @@ impl Association {
             Err(Rejected::Final(reject)) => Err(Ignored::Rejected(reject)),
         }
     }
+}
+
+/// Another number from a random one, by a bijection (SplitMix64's).
+fn mix(nonce: u64) -> u64 {
+    let mut z = nonce.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 /// Whether the server's own source is this machine. At stratum 1 the reference id names a clock, not an address.

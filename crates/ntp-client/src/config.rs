@@ -27,6 +27,9 @@ pub struct SourceConfig {
     pub burst_interval: Duration,
     /// A reply that took longer is not used. Default 3 s.
     pub max_delay: Duration,
+    /// Ask for interleaved answers (RFC 9769): they tell when the answer before truly left, and a server that knows none
+    /// answers as ever. Default off.
+    pub interleaved: bool,
     /// Preferred among survivors. Default off.
     pub prefer: bool,
     /// Measure and show it, but never let it steer. Default off.
@@ -60,6 +63,7 @@ impl Default for SourceConfig {
             burst_good: 4,
             burst_interval: Duration::from_secs(2),
             max_delay: Duration::from_secs(3),
+            interleaved: false,
             prefer: false,
             no_select: false,
             smeared: None,

@@ -77,6 +77,9 @@ struct Arguments {
     /// Begin with a quick volley
     #[arg(long)]
     iburst: bool,
+    /// Ask for interleaved answers, which tell when the answer before truly left
+    #[arg(long)]
+    interleaved: bool,
     /// Step offsets above THRESHOLD seconds in the first LIMIT corrections; a negative LIMIT steps always
     #[arg(long, num_args = 2, value_names = ["THRESHOLD", "LIMIT"], allow_negative_numbers = true)]
     makestep: Option<Vec<f64>>,
@@ -248,6 +251,7 @@ fn wanted(arguments: &Arguments) -> Result<(Vec<Wanted>, Vec<String>), Failure> 
         min_poll: Poll::from_log2(arguments.minpoll),
         max_poll: Poll::from_log2(arguments.maxpoll),
         iburst: arguments.iburst,
+        interleaved: arguments.interleaved,
         ..SourceConfig::default()
     };
     let servers = arguments.server.iter().map(|host| Wanted::server(host.clone(), config));

@@ -26,6 +26,7 @@ pub struct Recorder {
     pub reaches: Vec<(usize, u8)>,
     pub status: Status,
     pub system_peer: Option<usize>,
+    pub samples: Vec<(u32, Sample)>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +54,7 @@ impl Engine for Recorder {
 
     fn handle_sample(&mut self, sources: &mut [Notes], index: usize, sample: &Sample, _: Instant) -> Decision {
         sources[index].samples.push(*sample);
+        self.samples.push((u32::try_from(index).unwrap(), *sample));
         let poll = self.poll(sources, index);
         self.commands.pop_front().map_or(Decision::hold(poll), |command| Decision::new(command, poll))
     }
@@ -233,6 +235,11 @@ impl World {
                 self.arriving.push((self.now + after, to, answer));
             }
         }
+    }
+
+    /// What the engine was told of a source.
+    pub fn samples(&self, id: SourceId) -> Vec<Sample> {
+        self.system.engine().samples.iter().filter(|(slot, _)| *slot == id.slot()).map(|(_, sample)| *sample).collect()
     }
 
     /// Seconds between the requests a server got.
