@@ -1,6 +1,7 @@
 //! The RFC's engine steering a simulated clock, end to end.
 
-#![allow(clippy::unwrap_used)] // a test stops where it is wrong
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test stops where it is wrong
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // small numbers
 
 mod world;
 
@@ -261,4 +262,22 @@ fn sub_second_polls_converge() {
     assert_eq!((world.steps, world.engine.state()), (1, State::Synchronized));
     assert!(worst < 200e-6, "{worst}");
     assert_eq!(world.bound_violations, 0);
+}
+
+/// The true error lies inside the published bound, each second of each run, also while nobody answers.
+#[test]
+fn the_error_bound_holds() {
+    for seed in 0..20 {
+        let jitter = [20e-6, 500e-6, 5e-3][seed as usize % 3];
+        let mut servers = [Server::good(20e-3, jitter); 3];
+        servers[2].base = 80e-3;
+        let clock = Clock::new(0.1 - 0.02 * seed as f64, 1e-6 * (seed as f64 - 10.0));
+        let mut world = World::new(engine(Policy::default()), &servers, clock, (2, 8), seed);
+        world.run(10_000.0, |_, _| {});
+        world.silent = true;
+        world.run(20_000.0, |_, _| {});
+        assert_eq!(world.bound_violations, 0, "seed {seed}");
+        let status = world.engine.system(&world.sources, instant(20_000.0)).status;
+        assert_eq!(status, Status::Holdover, "seed {seed}");
+    }
 }
