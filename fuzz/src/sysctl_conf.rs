@@ -82,52 +82,61 @@ fn path_of(key: &str) -> String {
     parts.join("/")
 }
 
-/// Whether a pattern of `*`, `?` and `[…]` fits, by trying everything. An unclosed bracket fits nothing.
+/// Whether a pattern fits, by a table: which places of the pattern can stand before which octet of the text.
 fn fits(pattern: &[u8], text: &[u8], stops_at_slash: bool) -> bool {
-    if !brackets_close(pattern) {
-        return pattern == text && !stops_at_slash;
-    }
     let may = |octet: u8| !(stops_at_slash && octet == b'/');
-    match pattern {
-        [] => text.is_empty(),
-        [b'*', rest @ ..] => {
-            fits(rest, text, stops_at_slash)
-                || text.split_first().is_some_and(|(&octet, text)| may(octet) && fits(pattern, text, stops_at_slash))
+    let mut places = vec![false; pattern.len() + 1];
+    places[0] = true;
+    let pass_stars = |places: &mut Vec<bool>| {
+        for place in 0..pattern.len() {
+            if places[place] && pattern[place] == b'*' {
+                places[place + 1] = true;
+            }
         }
-        [b'?', rest @ ..] => {
-            text.split_first().is_some_and(|(&octet, text)| may(octet) && fits(rest, text, stops_at_slash))
+    };
+    // A path is taken part by part: a set cannot reach beyond its part.
+    let part_end = |place: usize| match pattern[place..].iter().position(|&octet| octet == b'/') {
+        Some(length) if stops_at_slash => place + length,
+        _ => pattern.len(),
+    };
+    pass_stars(&mut places);
+    for &octet in text {
+        let mut next = vec![false; pattern.len() + 1];
+        for place in (0..pattern.len()).filter(|&place| places[place]) {
+            match pattern[place] {
+                b'*' if may(octet) => next[place] = true,
+                b'*' => {}
+                b'?' if may(octet) => next[place + 1] = true,
+                b'?' => {}
+                b'[' => match set(&pattern[place + 1..part_end(place)]) {
+                    Some((set, length)) if may(octet) && set(octet) => next[place + 1 + length] = true,
+                    Some(_) => {}
+                    None => next[place + 1] = octet == b'[' || next[place + 1],
+                },
+                b'\\' if place + 1 < part_end(place) => next[place + 2] |= pattern[place + 1] == octet,
+                literal => next[place + 1] |= literal == octet,
+            }
         }
-        [b'[', rest @ ..] => {
-            let Some((&octet, text)) = text.split_first() else { return false };
-            let (is_negated, set) = match rest {
-                [b'!', set @ ..] => (true, set),
-                set => (false, set),
-            };
-            // A bracket right at the start is one of the set.
-            let end = set.iter().skip(1).position(|&octet| octet == b']').unwrap() + 1;
-            let (set, rest) = (&set[..end], &set[end + 1..]);
-            may(octet) && in_set(set, octet) != is_negated && fits(rest, text, stops_at_slash)
-        }
-        [literal, rest @ ..] => {
-            text.split_first().is_some_and(|(octet, text)| octet == literal && fits(rest, text, stops_at_slash))
-        }
+        places = next;
+        pass_stars(&mut places);
     }
+    places[pattern.len()]
 }
 
-fn brackets_close(pattern: &[u8]) -> bool {
-    let Some(open) = pattern.iter().position(|&octet| octet == b'[') else { return true };
-    let set = &pattern[open + 1..];
-    let set = set.strip_prefix(b"!").unwrap_or(set);
-    match set.iter().skip(1).position(|&octet| octet == b']') {
-        Some(end) => brackets_close(&set[end + 2..]),
-        None => false,
-    }
-}
-
-fn in_set(set: &[u8], octet: u8) -> bool {
-    match set {
-        [first, b'-', last, rest @ ..] => (*first..=*last).contains(&octet) || in_set(rest, octet),
-        [one, rest @ ..] => *one == octet || in_set(rest, octet),
-        [] => false,
-    }
+/// A set behind its bracket: whether it holds an octet, and its length with the closing bracket.
+fn set(pattern: &[u8]) -> Option<(impl Fn(u8) -> bool + '_, usize)> {
+    let is_negated = matches!(pattern.first(), Some(b'!' | b'^'));
+    let set = &pattern[usize::from(is_negated)..];
+    let end = (1..set.len()).find(|&place| set[place] == b']')?;
+    let holds = move |octet: u8| {
+        let (mut place, mut is_found) = (0, false);
+        while place < end {
+            let is_range = place + 2 < end && set[place + 1] == b'-';
+            let last = if is_range { set[place + 2] } else { set[place] };
+            is_found |= set[place] <= octet && octet <= last;
+            place += if is_range { 3 } else { 1 };
+        }
+        is_found != is_negated
+    };
+    Some((holds, usize::from(is_negated) + end + 1))
 }

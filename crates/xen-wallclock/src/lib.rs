@@ -34,6 +34,7 @@
 
 mod enable;
 mod facts;
+mod pattern;
 mod persist;
 mod region;
 mod situation;

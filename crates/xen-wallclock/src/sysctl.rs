@@ -3,7 +3,7 @@
 //! The reading is procps's: the first `.` or `/` of a key decides how both are read, one `-` before it forgives failure,
 //! an assignment wins over an earlier one, and over a pattern wherever that stands.
 
-use glob::{MatchOptions, Pattern};
+use crate::pattern::{fits, fits_path};
 
 /// A file's lines, each with its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,10 +40,6 @@ pub enum Edit {
     /// No line set it: one was added.
     Added,
 }
-
-/// Shapes of a file name and a path in patterns: `*` ends at `/`, and finds no hidden file.
-const LIKE_GLOB: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 impl Sysctl {
     /// Reads a file. Every input is one.
@@ -165,24 +161,13 @@ impl Setting {
 
     /// Whether it is a pattern that sets this path.
     fn is_pattern_for(&self, path: &str) -> bool {
-        self.value.is_some()
-            && self.path.contains(['*', '?', '['])
-            && pattern(&self.path).is_some_and(|pattern| pattern.matches_with(path, LIKE_GLOB))
+        self.value.is_some() && self.path.contains(['*', '?', '[']) && fits_path(&self.path, path)
     }
 
     /// Whether it keeps patterns off this path: named so, or by a pattern whose `*` goes beyond `/`.
     fn keeps_off(&self, path: &str) -> bool {
-        self.value.is_none() && (self.path == path || pattern(&self.path).is_some_and(|pattern| pattern.matches(path)))
+        self.value.is_none() && (self.path == path || fits(&self.path, path))
     }
-}
-
-/// A path as a pattern, if it can be one. Two stars are no more than one, as in C.
-fn pattern(path: &str) -> Option<Pattern> {
-    let mut text = path.to_string();
-    while text.contains("**") {
-        text = text.replace("**", "*");
-    }
-    Pattern::new(&text).ok()
 }
 
 /// The path of a key below `/proc/sys`: if its first separator is a dot, dots and slashes change places. Then as the
