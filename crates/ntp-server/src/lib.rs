@@ -9,6 +9,7 @@
 //! | [`AccessRules`], [`Prefix`], [`Access`] | who may ask: longest prefix, 10⁵ rules at the price of one |
 //! | [`RateLimit`] | how often, in a table of fixed size that no number of sources exhausts |
 //! | [`TransmitToken`] | interleaved answers (RFC 9769): tell the server when an answer truly left |
+//! | [`Monitor`] | mode 6 reading for this machine: `ntpq -c rv -p` |
 //! | [`LeapSmear`] | a leap second spread over hours |
 //!
 //! Versions 1 to 4 are answered in kind, clients (mode 3) in mode 4, symmetric peers (mode 1) in mode 2. No answer is ever
@@ -48,6 +49,7 @@ mod clock;
 mod counters;
 mod interleave;
 mod limit;
+mod monitor;
 mod server;
 mod smear;
 
@@ -56,5 +58,6 @@ pub use clock::ServerClock;
 pub use counters::Counters;
 pub use interleave::TransmitToken;
 pub use limit::RateLimit;
+pub use monitor::{Monitor, NotAnswered, PeerReport, SystemReport};
 pub use server::{DropReason, Outcome, Server, MAX_REQUEST};
 pub use smear::{LeapSmear, SmearShape, Smeared};

@@ -18,7 +18,7 @@ use ntp_types::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // a value to be written out by its user
 pub struct RateLimit {
-    /// The mean interval at which a source may ask: 15 µs to 1 hour.
+    /// The mean interval at which a source may ask: 16 µs to 1 hour.
     pub interval: Duration,
     /// How many requests it may send at once; at least 1, and `interval` × `burst` is cut to 4 hours.
     pub burst: u32,
@@ -66,9 +66,10 @@ pub(crate) enum Allowance {
 
 /// Entries of a set: as many as a cache line holds.
 const WAYS: usize = 8;
-/// Time is counted in units of 2⁻¹⁶ s, in 32 bits: 18 hours.
-const UNITS_LOG2: u32 = 16;
-const MAX_SPAN: u32 = (4 * 3600) << UNITS_LOG2;
+/// Time is counted in units of 2¹⁴ ns (16 µs), in 32 bits: 19 hours.
+const UNIT_LOG2: u32 = 14;
+/// Four hours in units: 14 400 s of 61 035 units each.
+const MAX_SPAN: u32 = 14_400 * 61_035;
 
 /// The buckets that share a cache line; tags and numbers apart, so that all are compared at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -134,8 +135,7 @@ const fn fold(a: u64, b: u64) -> u64 {
 
 impl RateTable {
     pub(crate) fn new(limit: &RateLimit, key: HashKey) -> Self {
-        let units =
-            |duration: Duration| u32::try_from((duration.as_nanos() << UNITS_LOG2) / 1_000_000_000).unwrap_or(MAX_SPAN);
+        let units = |duration: Duration| u32::try_from(duration.as_nanos() >> UNIT_LOG2).unwrap_or(MAX_SPAN);
         let cost = units(limit.interval).clamp(1, MAX_SPAN / 4);
         let sets = (limit.sources.clamp(WAYS, 1 << 30) / WAYS).next_power_of_two();
         Self {
@@ -163,9 +163,8 @@ impl RateTable {
             IpAddr::V4(v4) => self.key.hash_short(u32::from(v4) & self.v4_mask),
             IpAddr::V6(v6) => self.key.hash(u128::from(v6) & self.v6_mask),
         };
-        // 2⁻¹⁶ s from nanoseconds, modulo 2³²: the quotient is exact to 4 ppm of a span of hours, and only spans count.
-        #[allow(clippy::cast_possible_truncation)] // modulo 2³² on purpose
-        let now = ((u128::from(now.as_nanos()) * NANOS_TO_UNITS) >> 64) as u32;
+        #[allow(clippy::cast_possible_truncation)] // modulo 2³² on purpose: only spans count
+        let now = (now.as_nanos() >> UNIT_LOG2) as u32;
         if self.charge(hash, now) {
             Allowance::Within
         } else {
@@ -223,9 +222,6 @@ impl RateTable {
         }
     }
 }
-
-/// 2⁶⁴ × 2¹⁶ / 10⁹, so that one multiplication turns nanoseconds into units.
-const NANOS_TO_UNITS: u128 = (1 << 80) / 1_000_000_000;
 
 /// A ceiling over everything that is sent, in answers per second.
 #[derive(Debug, Clone, Copy)]
@@ -365,7 +361,7 @@ mod tests {
                 #[allow(clippy::cast_precision_loss)]
                 let refilled = (*tokens + (now - *seen) as f64 / interval as f64).min(burst.into());
                 let got = table.take(IpAddr::from([10, 0, 0, source]), at(now)) == Allowance::Within;
-                // Where the exact bucket stands at the edge, units of 15 µs decide.
+                // Where the exact bucket stands at the edge, units of 16 µs decide.
                 let edge = (refilled - 1.0).abs() < 0.02 * f64::from(burst);
                 if !edge {
                     prop_assert_eq!(got, refilled >= 1.0, "{} tokens", refilled);

@@ -50,7 +50,7 @@ pub enum DropReason {
     /// A mode that asks for nothing: an answer, a broadcast.
     #[error("mode {0} asks for nothing")]
     Mode(Mode),
-    /// A control message (mode 6 or 7); not answered here.
+    /// A control message (mode 6 or 7); see [`Monitor`](crate::Monitor).
     #[error("control message")]
     Control,
     /// Nothing can be sent to where it came from.
