@@ -22,7 +22,7 @@ use ntp_types::NtpDuration;
 /// assert!((lead.at(64, 0).to_nanos() - 8_400).abs() < 100);
 /// assert!((lead.at(64, 49).to_nanos() - 155_400).abs() < 100);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SendLead {
     /// From the clock reading to sending, by how many datagrams were received.
     work: Line,
@@ -35,6 +35,12 @@ pub struct SendLead {
 const OFTEN: u32 = 256;
 /// See [`OFTEN`]. A sample costs about as much as one reply.
 const RARE: u32 = 64;
+
+impl Default for SendLead {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl SendLead {
     /// Nothing learnt: everything leaves at once.
@@ -50,10 +56,11 @@ impl SendLead {
         duration(self.work.at(received) + self.send.at(position))
     }
 
-    /// The mean magnitude of what was wrong with the last predictions.
+    /// The mean magnitude of what was wrong with the last predictions for such a reply.
     #[must_use]
-    pub fn uncertainty(&self) -> NtpDuration {
-        duration(self.work.spread + self.send.spread)
+    pub fn uncertainty(&self, received: usize, position: usize) -> NtpDuration {
+        let of = |line: &Line, place| line.spread * (line.at(place) + UNIT);
+        duration(of(&self.work, received) + of(&self.send, position))
     }
 
     /// Which of `replies` to stamp in the batch that goes out now, if any. Call it once for each batch.
@@ -85,17 +92,20 @@ impl SendLead {
 const GAIN: f64 = 1.0 / 8.0;
 /// The first samples are believed more, so that a guess of zero is soon forgotten.
 const EARLY: u32 = 8;
-/// Errors count at most so many spreads: a sample taken while the thread was not running says nothing.
-const OUTLIER: f64 = 3.0;
-/// The spread is never thought smaller: 50 ns.
-const FLOOR: f64 = 50e-9 * 4_294_967_296.0;
+/// Errors count in parts of the prediction and this, 1 µs: a long batch may err by more than a short one.
+const UNIT: f64 = 1e-6 * 4_294_967_296.0;
+/// The spread is never thought smaller, nor larger.
+const SPREAD: (f64, f64) = (0.02, 1.0);
+/// Samples later than predicted count at most one spread: most of those were taken while the thread was not running, and
+/// say nothing. Earlier ones count up to three: a timestamp must not lie in the future.
+const BOUNDS: (f64, f64) = (-3.0, 1.0);
 
 /// `first + each × place`, learnt from noisy samples; in units of 2⁻³² s.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Line {
     first: f64,
     each: f64,
-    /// Mean magnitude of the error.
+    /// Mean magnitude of the error, in parts of the prediction and [`UNIT`].
     spread: f64,
     samples: u32,
 }
@@ -107,7 +117,7 @@ fn duration(units: f64) -> NtpDuration {
 
 #[allow(clippy::cast_precision_loss)] // spans of seconds and batches of a thousand
 impl Line {
-    const NEW: Self = Self { first: 0.0, each: 0.0, spread: 0.0, samples: 0 };
+    const NEW: Self = Self { first: 0.0, each: 0.0, spread: SPREAD.1, samples: 0 };
 
     /// Never negative, as neither term is.
     #[inline]
@@ -117,20 +127,22 @@ impl Line {
 
     #[inline]
     fn learn(&mut self, place: usize, measured: NtpDuration) {
-        let error = measured.to_bits() as f64 - self.at(place);
+        let predicted = self.at(place);
+        let scale = predicted + UNIT;
+        let error = (measured.to_bits() as f64 - predicted) / scale;
         let (gain, bounded) = if self.samples < EARLY {
             (0.5, error)
         } else {
-            (GAIN, error.clamp(-OUTLIER * self.spread, OUTLIER * self.spread))
+            (GAIN, error.clamp(BOUNDS.0 * self.spread, BOUNDS.1 * self.spread))
         };
         // Normalised least mean squares: each term takes its part of the error.
         let place = place as f64;
-        let step = gain * bounded / (1.0 + place * place);
+        let step = gain * bounded * scale / (1.0 + place * place);
         self.first = (self.first + step).max(0.0);
         self.each = (self.each + place * step).max(0.0);
         // An outlier widens the bound slowly, so that a lasting change is followed in the end.
-        let widened = error.abs().min(4.0 * self.spread + FLOOR);
-        self.spread = (self.spread + GAIN * (widened - self.spread)).max(FLOOR);
+        let widened = error.abs().min(2.0 * self.spread);
+        self.spread = (self.spread + GAIN * (widened - self.spread)).clamp(SPREAD.0, SPREAD.1);
         self.samples = self.samples.saturating_add(1);
     }
 }
@@ -162,7 +174,27 @@ mod tests {
             lead.learn_send(0, nanos(if turn % 20 == 19 { 1_000_000 } else { 3_000 + turn % 7 * 10 }));
         }
         assert!((lead.at(0, 0) - nanos(3_030)).abs() < nanos(200), "{}", lead.at(0, 0));
-        assert!(lead.uncertainty() < nanos(1_000));
+        assert!(lead.uncertainty(0, 0) < nanos(2_500), "{}", lead.uncertainty(0, 0));
+    }
+
+    /// Batches of one and of many in turn, one sample in ten taken while the thread did not run.
+    #[test]
+    fn long_batches_on_a_busy_machine_do_not_spoil_short_ones() {
+        let mut lead = SendLead::new();
+        let mut state = 1_u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            i64::try_from((state >> 33) % below).unwrap()
+        };
+        for turn in 0..20_000 {
+            let position = if turn % 2 == 0 { 0 } else { random(64) };
+            let pause = if random(10) == 0 { random(4_000_000) } else { 0 };
+            let truth = 2_000 + 3_000 * position;
+            let measured = truth + random(200 + truth.unsigned_abs() / 10) + pause;
+            lead.learn_send(usize::try_from(position).unwrap(), nanos(measured));
+        }
+        assert!((lead.at(0, 0) - nanos(2_200)).abs() < nanos(500), "{}", lead.at(0, 0));
+        assert!((lead.at(0, 60) - nanos(190_000)).abs() < nanos(15_000), "{}", lead.at(0, 60));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use ntp_proto::{
-    AnswerTemplate, ExtensionType, Mode, NotARequest, Packet, PacketKind, Request, Version, HEADER_LENGTH,
+    AnswerTemplate, ExtensionType, Mode, NotARequest, Packet, PacketKind, Request, ServerVariables, Version, HEADER_LENGTH,
 };
 use ntp_types::{Instant, KissCode, LeapIndicator, NtpDuration, NtpTimestamp, Poll};
 
@@ -182,6 +182,12 @@ impl Server {
     pub fn set_clock(&mut self, clock: ServerClock) {
         self.clock = clock;
         self.valid_until = Instant::ZERO;
+    }
+
+    /// What it says of its clock at `now`, when the clock shows `time`.
+    #[must_use]
+    pub fn variables(&self, now: Instant, time: NtpTimestamp) -> ServerVariables {
+        self.clock.variables(now, time)
     }
 
     /// What it did so far.

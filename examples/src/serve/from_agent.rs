@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use ntp_proto::control::Selection;
 use ntp_proto::ServerVariables;
-use ntp_server::ServerClock;
-use ntp_types::{Instant, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, ReferenceId, Stratum};
+use ntp_server::{Monitor, PeerReport, ServerClock, SystemReport};
+use ntp_types::{Frequency, Instant, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, ReferenceId, Stratum};
 use serde_json::Value;
 
 use super::worker::Shared;
@@ -31,16 +34,17 @@ pub(super) fn open(path: &Path) -> io::Result<Lines> {
 /// Follows the lines from a thread of its own, which ends with the process: a read cannot be given a limit.
 ///
 /// When they end, the clock stays as it was, its error bound growing.
-pub(super) fn follow(mut lines: Lines, shared: &std::sync::Arc<Shared>) {
-    let shared = std::sync::Arc::clone(shared);
+pub(super) fn follow(mut lines: Lines, shared: &Arc<Shared>) {
+    let shared = Arc::clone(shared);
     thread::spawn(move || {
         let mut line = String::new();
         loop {
             match lines.read_line(&mut line) {
                 Ok(0) => thread::sleep(LOOK),
                 Ok(_) if line.ends_with('\n') => {
-                    if let Some(clock) = clock(&line, shared.now()) {
-                        shared.set_clock(clock);
+                    let object = serde_json::from_str(&line).unwrap_or(Value::Null);
+                    if let Some(clock) = clock(&object, shared.now()) {
+                        shared.set_clock(clock, monitor(&object));
                     }
                     line.clear();
                 }
@@ -53,8 +57,7 @@ pub(super) fn follow(mut lines: Lines, shared: &std::sync::Arc<Shared>) {
 }
 
 /// The clock of a status line; `None` for any other line.
-fn clock(line: &str, now: Instant) -> Option<ServerClock> {
-    let object: Value = serde_json::from_str(line).ok()?;
+fn clock(object: &Value, now: Instant) -> Option<ServerClock> {
     if object.get("type")?.as_str()? != "status" {
         return None;
     }
@@ -63,18 +66,75 @@ fn clock(line: &str, now: Instant) -> Option<ServerClock> {
     if !stratum.is_synchronized() || status.starts_with("unsync") {
         return Some(ServerClock::unsynchronized(PRECISION));
     }
-    let span = |name| object.get(name).and_then(Value::as_f64).map(NtpDuration::from_seconds_f64);
     let text = |name| object.get(name).and_then(Value::as_str);
     let variables = ServerVariables {
         leap: text("leap").and_then(|leap| leap.parse().ok()).unwrap_or(LeapIndicator::NoWarning),
         stratum,
         precision: PRECISION,
-        root_delay: NtpShort::from_duration(span("root_delay")?),
-        root_dispersion: NtpShort::from_duration(span("root_dispersion")?),
+        root_delay: NtpShort::from_duration(span(object, "root_delay")?),
+        root_dispersion: NtpShort::from_duration(span(object, "root_dispersion")?),
         reference_id: text("reference_id").and_then(|id| id.parse().ok()).unwrap_or(ReferenceId::UNSET),
         reference_timestamp: NtpTimestamp::from_unix(std::time::SystemTime::now().into()),
     };
     Some(ServerClock::following(variables, now))
+}
+
+fn span(object: &Value, name: &str) -> Option<NtpDuration> {
+    object.get(name).and_then(Value::as_f64).map(NtpDuration::from_seconds_f64)
+}
+
+/// What a status line says for `ntpq`.
+fn monitor(object: &Value) -> Monitor {
+    let frequency = |name| object.get(name).and_then(Value::as_f64).map_or(Frequency::ZERO, Frequency::from_ppm_f64);
+    let sources = object.get("sources").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let peers: Vec<_> = sources.iter().zip(1..).filter_map(|(source, id)| peer(source, id)).collect();
+    let followed = object.get("system_peer").and_then(Value::as_str).and_then(|peer| peer.parse().ok());
+    let system = SystemReport {
+        peer: peers.iter().find(|peer| Some(peer.source) == followed).map_or(0, |peer| peer.id),
+        offset: span(object, "offset").unwrap_or_default(),
+        frequency: frequency("frequency_ppm"),
+        jitter: span(object, "jitter").unwrap_or_default(),
+        wander: frequency("wander_ppm"),
+        ..SystemReport::default()
+    };
+    Monitor { system, peers }
+}
+
+fn peer(source: &Value, id: u16) -> Option<PeerReport> {
+    let text = |name| source.get(name).and_then(Value::as_str);
+    let octet = |name| source.get(name).and_then(Value::as_u64).and_then(|number| u8::try_from(number).ok());
+    let address: SocketAddr = text("address")?.parse().ok()?;
+    let any = if address.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+    let poll = source.get("poll").and_then(Value::as_i64).and_then(|log2| i8::try_from(log2).ok());
+    let unreached = source.get("unanswered").and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok());
+    Some(PeerReport {
+        id,
+        source: address,
+        local: SocketAddr::new(any, 0),
+        selection: match text("verdict")? {
+            "system peer" => Selection::SystemPeer,
+            "candidate" => Selection::Candidate,
+            "backup" => Selection::Backup,
+            "outlier" => Selection::Outlier,
+            "excess" => Selection::Excess,
+            "falseticker" => Selection::Falseticker,
+            _ => Selection::Reject,
+        },
+        stratum: Stratum::from_bits(octet("stratum").unwrap_or(16)),
+        precision: PRECISION,
+        root_delay: NtpShort::ZERO,
+        root_dispersion: NtpShort::ZERO,
+        reference_id: text("server_reference_id").and_then(|id| id.parse().ok()).unwrap_or(ReferenceId::UNSET),
+        reference_time: NtpTimestamp::UNSET,
+        received: NtpTimestamp::UNSET,
+        reach: octet("reach").unwrap_or(0),
+        unreached: unreached.unwrap_or(0),
+        poll: Poll::from_log2(poll.unwrap_or(6)),
+        offset: span(source, "offset").unwrap_or_default(),
+        delay: span(source, "delay").unwrap_or_default(),
+        dispersion: span(source, "bound").unwrap_or_default(),
+        jitter: span(source, "jitter").unwrap_or_default(),
+    })
 }
 
 #[cfg(test)]
@@ -84,15 +144,20 @@ mod tests {
     #[test]
     fn a_status_line_is_a_clock_and_others_are_not() {
         let line = r#"{"type":"status","status":"synchronized","leap":"none","stratum":3,"reference_id":"c0000201",
-            "root_delay":0.0125,"root_dispersion":0.001}"#;
-        let variables = clock(line, Instant::ZERO).unwrap().variables(Instant::ZERO, NtpTimestamp::UNSET);
+            "root_delay":0.0125,"root_dispersion":0.001,"system_peer":"192.0.2.1:123","sources":[
+            {"address":"192.0.2.1:123","verdict":"system peer","reach":255,"poll":6,"offset":0.001,"stratum":2}]}"#;
+        let object: Value = serde_json::from_str(line).unwrap();
+        let variables = clock(&object, Instant::ZERO).unwrap().variables(Instant::ZERO, NtpTimestamp::UNSET);
         assert_eq!((variables.stratum.to_bits(), variables.leap), (3, LeapIndicator::NoWarning));
         assert_eq!(variables.reference_id.to_bytes(), [192, 0, 2, 1]);
         assert_eq!(variables.root_delay.to_string(), "0.012512");
-        let lost = line.replace("\"synchronized", "\"unsynchronized");
+        let monitor = monitor(&object);
+        assert_eq!((monitor.system.peer, monitor.peers.len()), (1, 1));
+        assert_eq!((monitor.peers[0].selection, monitor.peers[0].reach), (Selection::SystemPeer, 255));
+        let lost = serde_json::from_str(&line.replace("\"synchronized", "\"unsynchronized")).unwrap();
         assert_eq!(clock(&lost, Instant::ZERO), Some(ServerClock::unsynchronized(PRECISION)));
-        for other in ["", "{}", r#"{"type":"event","text":"x"}"#, "[1]"] {
-            assert_eq!(clock(other, Instant::ZERO), None);
+        for other in ["{}", r#"{"type":"event","text":"x"}"#, "[1]", "null"] {
+            assert_eq!(clock(&serde_json::from_str(other).unwrap(), Instant::ZERO), None);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant as SystemInstant};
 
-use ntp_net::{Batch, Event, SendLead, Socket, Stamp, TransmitId};
-use ntp_server::{Counters, Outcome, Server, ServerClock, TransmitToken, MAX_REQUEST};
+use ntp_net::{Batch, Datagram, Event, SendLead, Socket, Stamp, TransmitId};
+use ntp_server::{Counters, DropReason, Monitor, Outcome, Server, ServerClock, TransmitToken, MAX_REQUEST};
 use ntp_types::{Instant, NtpTimestamp};
 
 use crate::stop::Stop;
@@ -24,6 +24,8 @@ pub(super) struct Shared {
     /// Set by the signals that end the program.
     pub(super) stop: Stop,
     clock: Mutex<ServerClock>,
+    /// What `ntpq` is shown, but for what the responder knows itself.
+    monitor: Mutex<Monitor>,
     /// Counts up with each new clock.
     generation: AtomicU64,
     counters: Vec<Mutex<(Counters, Sent)>>,
@@ -47,7 +49,7 @@ impl Shared {
     pub(super) fn new(workers: usize, clock: ServerClock, stop: Stop) -> Self {
         let counters = (0..workers).map(|_| Mutex::default()).collect();
         let (clock, generation) = (Mutex::new(clock), AtomicU64::new(0));
-        Self { stop, clock, generation, counters, started: SystemInstant::now() }
+        Self { stop, clock, monitor: Mutex::default(), generation, counters, started: SystemInstant::now() }
     }
 
     /// The monotonic time base of the workers.
@@ -56,8 +58,9 @@ impl Shared {
         Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// The clock changed its mind about itself.
-    pub(super) fn set_clock(&self, clock: ServerClock) {
+    /// The clock changed its mind about itself, and this is how it looks from near.
+    pub(super) fn set_clock(&self, clock: ServerClock, monitor: Monitor) {
+        *self.monitor.lock().unwrap_or_else(PoisonError::into_inner) = monitor;
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;
         self.generation.fetch_add(1, Ordering::Release);
     }
@@ -149,6 +152,7 @@ impl<'a> Worker<'a> {
     fn answer(&mut self, received: usize, now: Instant) {
         let start = Stamp::user_now().time;
         let (server, lead, interleaved) = (&mut self.server, &self.lead, &mut self.interleaved);
+        let (socket, shared) = (self.socket, self.shared);
         let mut position = 0;
         self.batch.respond(|datagram, buffer| {
             if datagram.truncated {
@@ -164,6 +168,10 @@ impl<'a> Worker<'a> {
                     }
                     position += 1;
                     Some(length)
+                }
+                Outcome::Drop(DropReason::Control) => {
+                    show(shared, socket, server, datagram, buffer.get(..datagram.len).unwrap_or_default());
+                    None
                 }
                 Outcome::Drop(_) => None,
             }
@@ -231,4 +239,19 @@ impl<'a> Worker<'a> {
             *place.lock().unwrap_or_else(PoisonError::into_inner) = (*self.server.counters(), self.sent);
         }
     }
+}
+
+/// Answers a control message, if it came from this machine.
+#[cold]
+fn show(shared: &Shared, socket: &Socket, server: &Server, datagram: &Datagram, request: &[u8]) {
+    let mut monitor = shared.monitor.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let time = Stamp::user_now().time;
+    monitor.system.version = format!("ntp-serve {}", env!("CARGO_PKG_VERSION"));
+    monitor.system.variables = server.variables(shared.now(), time);
+    monitor.system.clock = time;
+    let local = datagram.local.or_else(|| socket.local_addr().ok().map(|address| address.ip()));
+    // From elsewhere it stays unanswered, and what cannot be sent the asker asks for again.
+    let _ = monitor.respond(request, datagram.source, local, |answer| {
+        let _ = socket.send_to(answer, datagram.source, datagram.local);
+    });
 }
