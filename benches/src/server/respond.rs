@@ -1,0 +1,125 @@
+//! The responder alone, request after request, for counting instructions.
+
+use std::hint::black_box;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ntp_server::{Access, AccessRules, Outcome, Prefix, RateLimit, Server, ServerClock};
+use ntp_types::{Instant, NtpTimestamp, Precision, Stratum};
+
+/// What is answered, and under which rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// A plain client's 48 octets, no rules.
+    Plain,
+    /// The same with two access rules.
+    Rules,
+    /// The same with 10⁵ access rules.
+    ManyRules,
+    /// The same with two rules and a rate limit; 256 clients in turn.
+    Limited,
+    /// The same with two rules and a rate limit; always a new client.
+    LimitedStrangers,
+    /// The same, remembering answers for interleaved clients.
+    Interleaved,
+    /// A request of 232 octets with NTS fields, answered by a refusal (kiss NTSN).
+    Nts,
+}
+
+impl Case {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Plain,
+        Self::Rules,
+        Self::ManyRules,
+        Self::Limited,
+        Self::LimitedStrangers,
+        Self::Interleaved,
+        Self::Nts,
+    ];
+
+    /// A server under the case's rules.
+    ///
+    /// # Panics
+    /// Never: the rules are written here.
+    #[must_use]
+    pub fn server(self) -> Server {
+        let server = Server::new(ServerClock::local(Stratum::from_bits(5), Precision::from_log2(-24)));
+        let two: [(Prefix, Access); 2] = [
+            ("127.0.0.0/8".parse().expect("a prefix"), Access::Allow),
+            ("192.0.2.0/24".parse().expect("a prefix"), Access::Refuse),
+        ];
+        let limit = RateLimit { interval: Duration::from_micros(20), burst: 1_000_000, ..RateLimit::default() };
+        let rules = |rules: &[(Prefix, Access)]| Arc::new(AccessRules::new(Access::Ignore, rules));
+        match self {
+            Self::Plain | Self::Nts => server,
+            Self::Rules => server.with_access(rules(&two)),
+            Self::ManyRules => {
+                let many: Vec<_> = (0..100_000_u32)
+                    .map(|turn| {
+                        let address = turn.wrapping_mul(2_654_435_761).to_be_bytes();
+                        (Prefix::new(address.into(), 24).expect("a prefix"), Access::Refuse)
+                    })
+                    .chain(two)
+                    .chain((0..=255_u8).map(|low| (Prefix::from(IpAddr::from([127, 2, low, 0])), Access::Refuse)))
+                    .collect();
+                server.with_access(rules(&many))
+            }
+            Self::Limited | Self::LimitedStrangers => {
+                server.with_access(rules(&two)).with_rate_limit(&limit, 1 << 77 | 5)
+            }
+            Self::Interleaved => server.with_interleaving(1 << 12, 1 << 77 | 5),
+        }
+    }
+
+    /// Octets of its request.
+    #[must_use]
+    pub const fn length(self) -> usize {
+        if matches!(self, Self::Nts) {
+            232
+        } else {
+            48
+        }
+    }
+}
+
+/// One round of the loop's own work: the request's changing octets, its source and its time.
+#[inline(always)]
+fn prepare(case: Case, buffer: &mut [u8; 256], turn: u32) -> (SocketAddr, NtpTimestamp, Instant) {
+    buffer[0] = 0x23;
+    buffer[44..48].copy_from_slice(&turn.to_be_bytes());
+    if case == Case::Nts {
+        buffer[48..52].copy_from_slice(&[0x01, 0x04, 0, 36]);
+        buffer[84..88].copy_from_slice(&[0x02, 0x04, 0, 104]);
+        buffer[188..192].copy_from_slice(&[0x04, 0x04, 0, 44]);
+    }
+    let [_, _, high, low] = turn.to_be_bytes();
+    let high = if case == Case::LimitedStrangers { high } else { 1 };
+    let source = SocketAddr::from(([127, 1, high, low], 40_000));
+    (source, NtpTimestamp::new(3_900_000_000, turn << 12), Instant::from_nanos(1 << 40 | u64::from(turn) << 10))
+}
+
+/// The loop without an answer: what to take off.
+#[inline(never)]
+pub fn empty_server_loop(case: Case, turns: u32) {
+    let mut buffer = [0; 256];
+    for turn in 0..turns {
+        let prepared = prepare(case, &mut buffer, turn);
+        black_box((&mut buffer, case.length(), prepared));
+    }
+}
+
+/// The loop; returns how many were answered.
+#[inline(never)]
+pub fn full_server_loop(server: &mut Server, case: Case, turns: u32) -> u32 {
+    let mut buffer = [0; 256];
+    let mut answered = 0;
+    for turn in 0..turns {
+        let prepared = prepare(case, &mut buffer, turn);
+        let (buffer, length, (source, time, now)) = black_box((&mut buffer, case.length(), prepared));
+        let outcome = server.respond_in_place(buffer, length, source, time, time, now);
+        answered += u32::from(matches!(outcome, Outcome::Response { .. }));
+    }
+    answered
+}
