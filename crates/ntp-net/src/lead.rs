@@ -90,7 +90,8 @@ impl SendLead {
 
 /// Share of a sample that is believed.
 const GAIN: f64 = 1.0 / 8.0;
-/// The first samples are believed more, so that a guess of zero is soon forgotten.
+/// The first samples are believed more, so that a guess of zero is soon forgotten; but even the first may have been taken
+/// while the thread was not running, so none counts for more than a few times what was thought.
 const EARLY: u32 = 8;
 /// Errors count in parts of the prediction and this, 1 µs: a long batch may err by more than a short one.
 const UNIT: f64 = 1e-6 * 4_294_967_296.0;
@@ -131,7 +132,7 @@ impl Line {
         let scale = predicted + UNIT;
         let error = (measured.to_bits() as f64 - predicted) / scale;
         let (gain, bounded) = if self.samples < EARLY {
-            (0.5, error)
+            (0.5, error.clamp(-1.0, 4.0))
         } else {
             (GAIN, error.clamp(BOUNDS.0 * self.spread, BOUNDS.1 * self.spread))
         };
@@ -164,6 +165,17 @@ mod tests {
             lead.learn_send(0, nanos(4_000));
         }
         assert!((lead.at(0, 0) - nanos(4_000)).abs() < nanos(40), "{}", lead.at(0, 0));
+    }
+
+    #[test]
+    fn an_interruption_at_the_very_start_is_not_believed() {
+        let mut lead = SendLead::new();
+        lead.learn_send(0, nanos(20_000_000));
+        assert!(lead.at(0, 0) < nanos(5_000), "{}", lead.at(0, 0));
+        for _ in 0..40 {
+            lead.learn_send(0, nanos(3_000));
+        }
+        assert!((lead.at(0, 0) - nanos(3_000)).abs() < nanos(100), "{}", lead.at(0, 0));
     }
 
     #[test]

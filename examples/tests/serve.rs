@@ -1,0 +1,237 @@
+//! `ntp-serve` as its users meet it: over UDP, under a flood, to its end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ntp_proto::{ClientRequest, Packet};
+use ntp_types::{KissCode, LeapIndicator, NtpDuration, NtpTimestamp};
+
+/// A running server; killed when the test fails.
+struct Serve {
+    child: Child,
+    address: SocketAddr,
+    errors: BufReader<std::process::ChildStderr>,
+}
+
+impl Serve {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ntp-serve"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        errors.read_line(&mut line).unwrap();
+        let address = line.strip_prefix("serving on ").and_then(|rest| rest.split(',').next()).expect(&line);
+        Self { address: address.parse().unwrap(), child, errors }
+    }
+
+    fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Ends it as an operator would; what it printed.
+    fn stop(mut self) -> (ExitStatus, String) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let start = Instant::now();
+        let mut printed = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(5), "it took {:?} to end", start.elapsed());
+        (status, printed)
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn client(server: SocketAddr) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    socket.connect(server).unwrap();
+    socket
+}
+
+fn ask(socket: &UdpSocket, server: SocketAddr, nonce: u64) -> Option<Vec<u8>> {
+    let (bytes, _) = ClientRequest::new(NtpTimestamp::from_bits(nonce)).start(server);
+    socket.send(&bytes).unwrap();
+    let mut buffer = [0; 512];
+    loop {
+        let length = socket.recv(&mut buffer).ok()?;
+        let answer = Packet::parse(&buffer[..length]).unwrap();
+        if answer.origin_timestamp().to_bits() == nonce {
+            return Some(buffer[..length].to_vec());
+        }
+    }
+}
+
+#[test]
+fn it_serves_its_own_clock_and_ends_on_sigterm_with_its_counts() {
+    let serve = Serve::start(&["--stratum", "7"]);
+    let socket = client(serve.address);
+    for nonce in 1..=20 {
+        let before = NtpTimestamp::from_unix(std::time::SystemTime::now().into());
+        let answer = ask(&socket, serve.address, nonce).expect("an answer");
+        let after = NtpTimestamp::from_unix(std::time::SystemTime::now().into());
+        let answer = Packet::parse(&answer).unwrap();
+        assert_eq!((answer.stratum().to_bits(), answer.leap()), (7, LeapIndicator::NoWarning));
+        let (t2, t3) = (answer.receive_timestamp(), answer.transmit_timestamp());
+        // T3 is taken ahead: it may lie in the future by what the learnt cost of sending is uncertain.
+        let latest = after + NtpDuration::from_nanos(100_000);
+        assert!(!before.is_after(t2) && !t2.is_after(t3) && !t3.is_after(latest), "{before} {t2} {t3} {after}");
+    }
+    let (status, printed) = serve.stop();
+    assert!(status.success());
+    assert!(printed.starts_with("received 20, answers sent 20"), "{printed}");
+}
+
+#[test]
+fn without_a_word_about_its_clock_it_says_unsynchronised() {
+    let serve = Serve::start(&[]);
+    let answer = ask(&client(serve.address), serve.address, 5).unwrap();
+    assert_eq!((answer[0] >> 6, answer[1]), (3, 0));
+}
+
+#[test]
+fn what_the_agent_says_is_served() {
+    let mut serve = Serve::start(&["--from-agent"]);
+    let socket = client(serve.address);
+    assert_eq!(ask(&socket, serve.address, 1).unwrap()[1], 0);
+    let line = r#"{"type":"status","status":"synchronised","leap":"insert","stratum":3,"reference_id":"c0000201","root_delay":0.01,"root_dispersion":0.002}"#;
+    let pipe = serve.child.stdin.as_mut().unwrap();
+    writeln!(pipe, "{{\"type\":\"event\"}}\nnonsense\n{line}").unwrap();
+    pipe.flush().unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    for nonce in 2.. {
+        let answer = ask(&socket, serve.address, nonce).unwrap();
+        if answer[1] == 3 {
+            let packet = Packet::parse(&answer).unwrap();
+            assert_eq!(
+                (packet.leap(), packet.reference_id().to_bytes()),
+                (LeapIndicator::InsertSecond, [192, 0, 2, 1])
+            );
+            break;
+        }
+        assert!(Instant::now() < end, "the line did not come through");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn rules_rates_and_metrics() {
+    let serve = Serve::start(&["--stratum", "5", "--deny", "127.0.0.1", "--metrics", "127.0.0.1:0"]);
+    let socket = client(serve.address);
+    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert_eq!(ask(&socket, serve.address, 1), None);
+    let (_, printed) = serve.stop();
+    assert!(printed.contains("ignored        1"), "{printed}");
+
+    // One request in 1000 s, one at once; the leak and the kisses are dice, so ask until both were seen.
+    let serve = Serve::start(&["--stratum", "5", "--rate-limit", "0.001/1"]);
+    let socket = client(serve.address);
+    socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    let answers: Vec<_> = (1..200).filter_map(|nonce| ask(&socket, serve.address, nonce)).collect();
+    let kisses = answers.iter().filter(|answer| Packet::parse(answer).unwrap().kiss() == Some(KissCode::Rate)).count();
+    assert!(kisses > 5 && answers.len() < 120, "{kisses} kisses of {}", answers.len());
+}
+
+#[test]
+fn prometheus_reads_the_counters() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let serve = Serve::start(&["--stratum", "5", "--metrics", &port.to_string()]);
+    ask(&client(serve.address), serve.address, 1).unwrap();
+    // Counts are published when the worker looks up.
+    std::thread::sleep(Duration::from_millis(1_200));
+    let mut stream = TcpStream::connect(port).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK"));
+    assert!(text.contains("ntp_server_datagrams_total{outcome=\"answered\"} 1"), "{text}");
+}
+
+/// Random, truncated, oversized and replayed datagrams beside honest clients, for a second and a half.
+#[test]
+fn a_flood_costs_honest_clients_nothing_and_no_memory() {
+    let serve = Serve::start(&["--stratum", "5", "--interleaved", "--rate-limit", "60000/60000"]);
+    let address = serve.address;
+    let socket = client(address);
+    for nonce in 1..100 {
+        ask(&socket, address, nonce).unwrap();
+    }
+    let before = serve.memory();
+    let is_over = AtomicBool::new(false);
+    let (sent, lost, asked) = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let socket = client(address);
+            let (mut state, mut sent) = (1_u64, 0_u64);
+            let mut datagram = [0; 3000];
+            while !is_over.load(Ordering::Relaxed) {
+                for _ in 0..50 {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let random = usize::try_from(state >> 40).unwrap();
+                    datagram[random % 100] = u8::try_from(random >> 16).unwrap();
+                    // Noise, half requests, requests cut short, far too long, and the same request again and again.
+                    let length = [random % 100, 48, random % 48, 1_000 + random % 2_000, 48][random % 5];
+                    if random % 3 == 0 {
+                        datagram[0] = 0x23;
+                    }
+                    // A full socket is the flood's own loss.
+                    sent += u64::from(socket.send(&datagram[..length]).is_ok());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            sent
+        });
+        let end = Instant::now() + Duration::from_millis(1_500);
+        let (mut lost, mut asked) = (0_u32, 0_u32);
+        while Instant::now() < end {
+            asked += 1;
+            lost += u32::from(ask(&socket, address, 1 << 32 | u64::from(asked)).is_none());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        (flood.join().unwrap(), lost, asked)
+    });
+    println!("{sent} datagrams of flood, {asked} honest requests, {lost} lost");
+    assert!(sent > 1_000 && asked > 50);
+    assert_eq!(lost, 0);
+    let grown = serve.memory().saturating_sub(before);
+    assert!(grown < 2_048, "{grown} KiB more than before");
+    let (status, printed) = serve.stop();
+    assert!(status.success(), "{printed}");
+    assert!(printed.contains("malformed") && printed.contains("too_long"), "{printed}");
+}
+
+#[test]
+fn a_taken_port_and_a_foreign_address_are_one_clear_line() {
+    let serve = Serve::start(&[]);
+    for address in [serve.address.to_string(), "192.0.2.1:11123".to_owned()] {
+        let output = Command::new(env!("CARGO_BIN_EXE_ntp-serve")).args(["--listen", &address]).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && errors.lines().count() == 1, "{errors}");
+        assert!(errors.starts_with("ntp-serve: cannot bind "), "{errors}");
+    }
+    let Serve { errors, .. } = &serve;
+    assert!(errors.buffer().is_empty());
+}
