@@ -32,7 +32,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Reading> {
         let field: Vec<u8> = tail.drain(..length).collect();
         fields.push((u16::from(field[0]) * 256 + u16::from(field[1]), field[4..].to_vec()));
     }
-    let lengths: &[usize] = if version == 4 { &[0, 20, 24] } else { &[0, 12, 20, 24, 36, 52, 68, 72] };
+    let lengths: &[usize] = if version == 4 { &[0, 20, 24] } else { &[0, 12, 20, 24, 32, 36, 52, 68, 72] };
     let is_crypto_nak = tail == [0; 4];
     if !is_crypto_nak && !lengths.contains(&tail.len()) {
         return None;

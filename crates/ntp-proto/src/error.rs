@@ -66,7 +66,7 @@ impl fmt::Display for Needed {
             Self::TimeMode => f.write_str("0 to 5"),
             Self::FieldLength => f.write_str("a multiple of 4 from 16 up"),
             Self::MacLength => f.write_str("0, 4, 20 or 24 octets"),
-            Self::LegacyMacLength => f.write_str("0, 4, 12, 20, 24, 36, 52, 68 or 72 octets"),
+            Self::LegacyMacLength => f.write_str("0, 4, 12, 20, 24, 32, 36, 52, 68 or 72 octets"),
             Self::Zero => f.write_str("0"),
         }
     }

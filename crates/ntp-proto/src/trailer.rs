@@ -7,7 +7,7 @@
 //! field are a MAC.
 //!
 //! Versions 1 to 3 have no fields: what follows is a MAC of RFC 1305 (12 octets), one as version 3 carries it today (20
-//! and 24; 36, 52 and 68 for the longer digests of chrony), MS-SNTP's extended authenticator (72), or a crypto-NAK.
+//! and 24; 32, 36, 52 and 68 for the longer digests of chrony), MS-SNTP's extended authenticator (72), or a crypto-NAK.
 //!
 //! The lenient rule begins where the strict one ends: it finds the likeliest reading of what captures hold and says
 //! which doubts remain.
@@ -219,9 +219,9 @@ pub(crate) fn legacy(tail: &[u8]) -> Result<(), ParseError> {
     }
 }
 
-/// RFC 1305; MD5 and CMAC; SHA-1; SHA-256, SHA-384 and SHA-512 of chrony; MS-SNTP extended.
+/// RFC 1305; MD5 and CMAC; SHA-1; SHA3-224 and the SHA-256, SHA-384 and SHA-512 families of chrony; MS-SNTP extended.
 pub(crate) const fn is_legacy_mac(length: usize) -> bool {
-    matches!(length, 12 | 20 | 24 | 36 | 52 | 68 | 72)
+    matches!(length, 12 | 20 | 24 | 32 | 36 | 52 | 68 | 72)
 }
 
 /// Four octets of zero.

@@ -71,10 +71,6 @@ fn chronyd_and_we_agree_on_every_key_type() {
     for entry in Keys::new(Dialect::Chrony, file.as_bytes()).map(Result::unwrap) {
         let key = entry.key().unwrap();
         for version in [Version::V3, Version::V4] {
-            // A MAC of 32 octets is none that version 3 is known to carry.
-            if version == Version::V3 && entry.algorithm == Algorithm::Sha3_224 {
-                continue;
-            }
             let answer = ask(&socket, version, entry.id.get(), &key).unwrap_or_else(|| panic!("{entry:?}: no answer"));
             let packet = Packet::parse(&answer).unwrap();
             let mac = packet.mac().unwrap_or_else(|| panic!("{entry:?}: answered without a MAC"));

@@ -29,7 +29,7 @@ fn oracle(version: u8, tail: &[u8]) -> Option<(Vec<(usize, usize)>, usize)> {
     let is_good = match left {
         0 | 20 | 24 => true,
         4 => tail[at..] == [0, 0, 0, 0],
-        12 | 36 | 52 | 68 | 72 => version < 4,
+        12 | 32 | 36 | 52 | 68 | 72 => version < 4,
         _ => false,
     };
     is_good.then_some((fields, left))
@@ -186,11 +186,11 @@ fn version_3_carries_longer_macs_and_no_fields() {
     for version in [1, 2, 3] {
         for length in 0..=80 {
             let octets = packet(version, &vec![0xBB; length]);
-            let is_good = [0, 12, 20, 24, 36, 52, 68, 72].contains(&length);
+            let is_good = [0, 12, 20, 24, 32, 36, 52, 68, 72].contains(&length);
             assert_eq!(Packet::parse(&octets).is_ok(), is_good, "{version} {length}");
         }
-        // chrony's SHA-256, SHA-384 and SHA-512; the same in version 4 is no MAC.
-        for length in [36, 52, 68] {
+        // chrony's SHA3-224, SHA-256, SHA-384 and SHA-512; the same in version 4 is no MAC.
+        for length in [32, 36, 52, 68] {
             let octets = packet(version, &tail([0, 0, 0, 9], length));
             let mac = Packet::parse(&octets).unwrap().mac().unwrap();
             assert_eq!((mac.key_id, mac.digest.len()), (9, length - 4));
@@ -208,7 +208,7 @@ fn version_3_carries_longer_macs_and_no_fields() {
     let octets = packet(3, &tail([0, 0, 4, 0x57], 72));
     assert_eq!(Packet::parse(&octets).unwrap().mac().unwrap().digest.len(), 68);
     let error = Packet::parse(&packet(3, &[0; 8])).unwrap_err();
-    assert_eq!(error.to_string(), "MAC at octet 48: needed 0, 4, 12, 20, 24, 36, 52, 68 or 72 octets, had 8");
+    assert_eq!(error.to_string(), "MAC at octet 48: needed 0, 4, 12, 20, 24, 32, 36, 52, 68 or 72 octets, had 8");
 }
 
 #[test]
