@@ -142,13 +142,19 @@ impl<K: Kernel> Steered<K> {
         }
         let operation = if step == NtpDuration::ZERO { Operation::Adjust } else { Operation::Step };
         let before = self.read()?;
-        let state = self.adjtime(operation, &mut timex)?;
+        let mut state = self.adjtime(operation, &mut timex)?;
         let at = midpoint(before.at, monotonic(&self.kernel).unwrap_or(before.at));
         if !steers {
             return Ok((state, timex, self.booked(at)));
         }
         let excess = self.settle(Reading { time: before.time, at });
         self.frequency = Some(self.rate_of(&timex));
+        if step != NtpDuration::ZERO {
+            if let Some((later_state, later)) = self.rearm_leap(&timex) {
+                timex = later;
+                state = later_state;
+            }
+        }
         Ok((state, timex, Applied { at, stepped: step + excess, ..self.booked(at) }))
     }
 
@@ -243,7 +249,28 @@ impl<K: Kernel> Steered<K> {
         }
         let before = self.read()?;
         self.adjtime(operation, &mut timex)?;
-        Ok((self.rate_of(&timex), self.moment(before, step)))
+        let (rate, moment) = (self.rate_of(&timex), self.moment(before, step));
+        if step.is_some() {
+            self.rearm_leap(&timex);
+        }
+        Ok((rate, moment))
+    }
+
+    /// At a step the kernel forgets when an armed leap second is due, stays armed and lets it pass by. Leaving its loop's mode
+    /// resets the leap machine, so that the flag arms it anew: in and out again, with all flags as they were.
+    fn rearm_leap(&self, after_step: &Timex) -> Option<(i32, Timex)> {
+        let flags = StatusFlags::from_bits(after_step.status);
+        let is_armed = flags.contains(StatusFlags::INSERT) || flags.contains(StatusFlags::DELETE);
+        if !is_armed || matches!(self.range, Range::Device { .. }) {
+            return None;
+        }
+        let write = |flags: StatusFlags| {
+            let status = flags.to_bits() & StatusFlags::WRITABLE.to_bits();
+            let mut timex = Timex { modes: modes::STATUS | modes::NANO, status, ..Timex::default() };
+            self.adjtime(Operation::Adjust, &mut timex).ok().map(|state| (state, timex))
+        };
+        write(flags.with(StatusFlags::PLL))?;
+        write(flags.without(StatusFlags::PLL))
     }
 
     /// When a call that began at `before` took effect, and the clock's time then, `step` included.

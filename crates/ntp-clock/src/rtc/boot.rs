@@ -78,8 +78,6 @@ pub enum AdjustOutcome {
 }
 
 const EDGE_LIMIT: Duration = Duration::from_secs(3);
-/// An error after setting above which it is remembered in the file instead of being taken for noise.
-const NOTEWORTHY: NtpDuration = NtpDuration::from_nanos(5_000_000);
 
 /// Sets the system clock from an edge of the hardware clock, and tells the kernel the time zone.
 ///
@@ -146,7 +144,7 @@ pub fn systohc<D: RtcDevice, K: Kernel>(
     }
     adjtime.last_calibration = written_at.seconds();
     adjtime.last_adjustment = written_at.seconds();
-    remember(adjtime, &set);
+    remember(adjtime, &set, &options.set);
     Ok(SaveOutcome { set, drift, kernel_sets_it })
 }
 
@@ -179,13 +177,13 @@ pub fn adjust<D: RtcDevice, K: Kernel>(
     let set = rtc.set(edge.ahead_nanos() + correction_nanos, options)?;
     adjtime.last_adjustment = moved(edge.rtc, correction_nanos).seconds();
     adjtime.not_adjusted = 0.0;
-    remember(adjtime, &set);
+    remember(adjtime, &set, options);
     Ok(AdjustOutcome::Adjusted { correction, set })
 }
 
-/// What setting could not avoid is left to add.
-fn remember(adjtime: &mut AdjTime, set: &SetOutcome) {
-    if let Some(error) = set.error.filter(|error| error.abs() > NOTEWORTHY) {
+/// What setting could not avoid is left to add; what was good enough may be the noise of looking, and is not.
+fn remember(adjtime: &mut AdjTime, set: &SetOutcome, options: &SetOptions) {
+    if let Some(error) = set.error.filter(|error| error.unsigned_abs() > options.tolerance) {
         adjtime.not_adjusted = 0.0 - error.to_seconds_f64();
     }
 }
