@@ -43,14 +43,15 @@ pub trait SteerClock: ReadClock {
     /// [`ClockError`] when it is refused. Nothing has changed then: the last [`Applied`] still holds.
     fn apply(&mut self, command: &ClockCommand) -> Result<Applied, ClockError>;
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called to end a slew; `None` when nothing is under way
-    /// that needs it.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called to end a slew, or to say how it goes on; `None` when
+    /// nothing is under way that needs it.
     #[must_use]
     fn next_timeout(&self) -> Option<Instant> {
         None
     }
 
-    /// Ends the slew that is due, and says what it really delivered; `None` when nothing was due.
+    /// Ends the slew that is due, or goes on to its next piece, and says what was really delivered; `None` when nothing was
+    /// due. The result's `at` may lie a little before `now`: at the moment at which the clock itself changed its rate.
     ///
     /// # Errors
     /// [`ClockError`] when the system refuses to end it; [`next_timeout`](Self::next_timeout) then asks to try again.

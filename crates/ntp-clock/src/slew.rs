@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use ntp_types::{Frequency, NtpDuration};
+use ntp_types::{Frequency, Instant, NtpDuration};
 
 /// The kernel's own slew removes at most this in a second. Source: `MAX_TICKADJ`.
 const SELF_ENDING_MICROS_PER_SECOND: i64 = 500;
@@ -42,8 +42,8 @@ impl Default for SlewPolicy {
 pub(crate) enum Plan {
     /// There is nothing to slew.
     None,
-    /// By the kernel, from the next second on, over this many seconds.
-    SelfEnding { micros: i64, seconds: u64 },
+    /// By the kernel, from the next second on.
+    SelfEnding { micros: i64 },
     /// By a rate.
     Rate(Frequency),
 }
@@ -71,7 +71,7 @@ impl SlewPolicy {
             let seconds = micros.unsigned_abs().div_ceil(SELF_ENDING_MICROS_PER_SECOND.unsigned_abs());
             // It starts with the next second of the clock, and must be over before the next command is likely to come.
             if micros != 0 && Duration::from_secs(seconds.saturating_add(2)) <= duration {
-                return Plan::SelfEnding { micros, seconds };
+                return Plan::SelfEnding { micros };
             }
         }
         Plan::Rate(wanted.clamp_abs(self.limit()))
@@ -98,6 +98,70 @@ pub(crate) fn self_ending_gain(micros: i64) -> NtpDuration {
     let whole = micros.checked_div(limit).unwrap_or(0);
     let picos = i128::from(whole) * gain(limit) + gain(micros - whole * limit);
     NtpDuration::from_nanos(i64::try_from(picos / 1_000).unwrap_or(0))
+}
+
+/// The kernel's own slew, piece by piece: it waits for the clock's next second, runs at 500 µs/s, and ends with a slower second.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnSlew {
+    /// What the kernel was given.
+    pub(crate) micros: i64,
+    /// When each piece ends, and the rate within it; empty ones end where they begin.
+    pieces: [(Instant, Frequency); 3],
+    /// The piece that was told last.
+    told: usize,
+    /// When it began, and what was booked before it.
+    since: Instant,
+    before: NtpDuration,
+}
+
+impl OwnSlew {
+    /// Given to the kernel at `at`, with `wait` to go to the clock's next second.
+    pub(crate) fn new(micros: i64, at: Instant, wait: Duration) -> Self {
+        let limit = SELF_ENDING_MICROS_PER_SECOND * micros.signum();
+        let whole = micros.checked_div(limit).unwrap_or(0);
+        let rest = micros - whole * limit;
+        let second = Duration::from_secs(1);
+        let waited = at + wait;
+        let fast = waited + second.saturating_mul(u32::try_from(whole).unwrap_or(u32::MAX));
+        let slow = if rest == 0 { fast } else { fast + second };
+        let rate = |micros| rate_for(self_ending_gain(micros), second);
+        let pieces = [(waited, Frequency::ZERO), (fast, rate(limit)), (slow, rate(rest))];
+        Self { micros, pieces, told: 0, since: at, before: NtpDuration::ZERO }
+    }
+
+    /// The rate in force, and until when, as it was told last.
+    pub(crate) fn told(&self) -> (Frequency, Instant) {
+        self.pieces.get(self.told).map_or((Frequency::ZERO, self.since), |&(end, rate)| (rate, end))
+    }
+
+    /// When the next piece is to be told; `None` when this is the last.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let &(end, _) = self.pieces.get(self.told)?;
+        self.pieces.iter().skip(self.told + 1).any(|&(later, _)| later > end).then_some(end)
+    }
+
+    /// Goes on to the piece in force at `now`. Returns when it began, and what pieces gained that were never told.
+    pub(crate) fn advance(&mut self, now: Instant) -> (Instant, NtpDuration) {
+        let mut untold = NtpDuration::ZERO;
+        let mut is_first = true;
+        while let Some(end) = self.next().filter(|&end| end <= now) {
+            let gain = self.told().0.over(end.since(self.since));
+            if !is_first {
+                untold += gain;
+            }
+            is_first = false;
+            self.before += gain;
+            self.since = end;
+            self.told += 1;
+        }
+        (self.since, untold)
+    }
+
+    /// What has been booked of it by `now`.
+    pub(crate) fn booked(&self, now: Instant) -> NtpDuration {
+        let (rate, end) = self.told();
+        self.before + rate.over(now.min(end).since(self.since))
+    }
 }
 
 /// How long `rate` needs for `offset`, to the nearest nanosecond; zero when it never gets there.

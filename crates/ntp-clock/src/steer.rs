@@ -7,7 +7,7 @@ use ntp_types::{Applied, ClockCommand, Frequency, Instant, NtpDuration, NtpTimes
 use crate::adjustment::ppb;
 use crate::kernel::{modes, ClockId, Kernel, Timex};
 use crate::sample::{midpoint, monotonic, read_at};
-use crate::slew::{duration_for, rate_for, self_ending_gain, Plan, SlewPolicy};
+use crate::slew::{duration_for, self_ending_gain, OwnSlew, Plan, SlewPolicy};
 use crate::status::{total_rate, StatusFlags};
 use crate::{Adjustment, ClockError, Operation, OutOfRange, Reading};
 
@@ -36,20 +36,19 @@ pub(crate) struct Steered<K: Kernel> {
 
 /// A slew under way.
 #[derive(Debug, Clone, Copy)]
-struct Slew {
-    way: Way,
-    /// As booked.
+enum Slew {
+    /// By the kernel itself.
+    Own(OwnSlew),
+    /// By the clock's rate, to be taken back.
+    Rate(RateSlew),
+}
+
+/// A slew by rate, as booked.
+#[derive(Debug, Clone, Copy)]
+struct RateSlew {
     rate: Frequency,
     start: Reading,
     end: Instant,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    /// By the kernel: the microseconds it was given.
-    SelfEnding(i64),
-    /// By the clock's rate, to be taken back.
-    Rate,
 }
 
 impl<K: Kernel> Steered<K> {
@@ -103,18 +102,30 @@ impl<K: Kernel> Steered<K> {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.slew.filter(|slew| matches!(slew.way, Way::Rate)).map(|slew| slew.end)
-    }
-
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<Option<Applied>, ClockError> {
-        match self.next_timeout() {
-            Some(end) if now >= end => self.end_slew().map(Some),
-            _ => Ok(None),
+        match &self.slew {
+            Some(Slew::Own(own)) => own.next(),
+            Some(Slew::Rate(slew)) => Some(slew.end),
+            None => None,
         }
     }
 
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<Option<Applied>, ClockError> {
+        if !self.next_timeout().is_some_and(|end| now >= end) {
+            return Ok(None);
+        }
+        if let Some(Slew::Own(own)) = &mut self.slew {
+            // Nothing to do but to say what the kernel does.
+            let (at, untold) = own.advance(now);
+            return Ok(Some(Applied { stepped: untold, ..self.booked(at) }));
+        }
+        self.end_slew().map(Some)
+    }
+
     pub(crate) fn residue(&self) -> Frequency {
-        self.slew.filter(|slew| matches!(slew.way, Way::Rate)).map_or(Frequency::ZERO, |slew| slew.rate)
+        match &self.slew {
+            Some(Slew::Rate(slew)) => slew.rate,
+            _ => Frequency::ZERO,
+        }
     }
 
     pub(crate) fn release(&mut self) -> Result<Option<Applied>, ClockError> {
@@ -159,7 +170,7 @@ impl<K: Kernel> Steered<K> {
     }
 
     fn is_slewing_by_rate(&self) -> bool {
-        matches!(self.slew, Some(Slew { way: Way::Rate, .. }))
+        matches!(self.slew, Some(Slew::Rate(_)))
     }
 
     /// The structure that sets a rate: the frequency alone as far as it goes, else as much as possible by the tick.
@@ -283,18 +294,19 @@ impl<K: Kernel> Steered<K> {
 
     /// The state as it is booked from `at` on.
     fn booked(&self, at: Instant) -> Applied {
-        let frequency = self.frequency();
-        match self.slew {
-            Some(slew) if slew.end > at => {
-                Applied { at, stepped: NtpDuration::ZERO, frequency, slew_rate: slew.rate, slew_end: slew.end }
-            }
-            _ => Applied { at, stepped: NtpDuration::ZERO, frequency, slew_rate: Frequency::ZERO, slew_end: at },
-        }
+        let (slew_rate, end) = match &self.slew {
+            Some(Slew::Own(own)) => own.told(),
+            Some(Slew::Rate(slew)) => (slew.rate, slew.end),
+            None => (Frequency::ZERO, at),
+        };
+        let slew_rate = if end > at { slew_rate } else { Frequency::ZERO };
+        let slew_end = if slew_rate == Frequency::ZERO { at } else { end };
+        Applied { at, stepped: NtpDuration::ZERO, frequency: self.frequency(), slew_rate, slew_end }
     }
 
     /// Closes the books on a slew by rate that stopped at `now`: what it delivered beyond what was booked.
     fn settle(&mut self, now: Reading) -> NtpDuration {
-        let Some(slew @ Slew { way: Way::Rate, .. }) = self.slew else {
+        let Some(Slew::Rate(slew)) = self.slew else {
             return NtpDuration::ZERO;
         };
         self.slew = None;
@@ -325,7 +337,7 @@ impl<K: Kernel> Steered<K> {
 
     /// The kernel's own slew is stopped or replaced: what it delivered beyond what was booked.
     fn replace_self_ending(&mut self, micros: i64, now: Instant) -> Result<NtpDuration, ClockError> {
-        let Some(Slew { way: Way::SelfEnding(given), rate, start, end }) = self.slew else {
+        let Some(Slew::Own(own)) = self.slew else {
             if micros != 0 {
                 self.self_ending(Operation::SelfEndingSlew, micros)?;
             }
@@ -333,8 +345,8 @@ impl<K: Kernel> Steered<K> {
         };
         let left = self.self_ending(Operation::SelfEndingSlew, micros)?;
         self.slew = None;
-        let booked = rate.over(now.min(end).since(start.at));
-        Ok(self_ending_gain(given.saturating_sub(left)) - booked)
+        // A second that has begun is delivered to its end, whatever comes now.
+        Ok(self_ending_gain(own.micros.saturating_sub(left)) - own.booked(now))
     }
 
     fn apply_step(&mut self, offset: NtpDuration, frequency: Frequency) -> Result<Applied, ClockError> {
@@ -359,7 +371,7 @@ impl<K: Kernel> Steered<K> {
         let before = self.read()?;
         self.adjtime(Operation::Step, &mut timex)?;
         let now = self.moment(before, Some(step));
-        if let Some(slew) = &mut self.slew {
+        if let Some(Slew::Rate(slew)) = &mut self.slew {
             slew.start.time = slew.start.time + step;
         }
         match self.set_rate(frequency, None) {
@@ -396,7 +408,7 @@ impl<K: Kernel> Steered<K> {
         // The frequency as the kernel rounds it alone; the rest of what it gave is the slew's.
         let alone_rate = self.rate_of(&alone);
         self.frequency = Some(if slewing == Frequency::ZERO { total } else { alone_rate });
-        let micros = if let Plan::SelfEnding { micros, .. } = plan { micros } else { 0 };
+        let micros = if let Plan::SelfEnding { micros } = plan { micros } else { 0 };
         match self.replace_self_ending(micros, now.at) {
             Ok(excess) => stepped += excess,
             // Refused: what was under way goes on, and nothing was added to it.
@@ -405,13 +417,13 @@ impl<K: Kernel> Steered<K> {
         }
         self.slew = match plan {
             Plan::None => None,
-            Plan::SelfEnding { micros, seconds } => Some(self_ending_slew(micros, seconds, now)),
+            Plan::SelfEnding { micros } => Some(Slew::Own(OwnSlew::new(micros, now.at, to_next_second(now)))),
             Plan::Rate(_) => {
                 self.arm(&alone);
                 let given = total - alone_rate;
                 let rate = if self.is_monotonic_slewed { self.effective(given) } else { given };
                 let end = now.at + duration_for(offset, rate);
-                Some(Slew { way: Way::Rate, rate, start: now, end })
+                Some(Slew::Rate(RateSlew { rate, start: now, end }))
             }
         };
         Ok(Applied { stepped, ..self.booked(now.at) })
@@ -463,20 +475,17 @@ impl<K: Kernel> Drop for Steered<K> {
 /// Whether the monotonic clock took part in the slew: then the two clocks hardly drifted apart.
 ///
 /// Only a fast and long slew tells, one that neither an oscillator's error nor the noise of reading can imitate.
-fn follows(slew: Slew, now: Reading, elapsed: Duration, delivered: NtpDuration) -> bool {
+fn follows(slew: RateSlew, now: Reading, elapsed: Duration, delivered: NtpDuration) -> bool {
     const FAST: Frequency = Frequency::from_ppm(4_000);
     const LONG: NtpDuration = NtpDuration::from_nanos(1_000_000);
     let apart = now.time.since(slew.start.time) - NtpDuration::from_std(elapsed);
     slew.rate.abs() >= FAST && delivered.abs() >= LONG && apart.abs() < delivered.abs().half().half()
 }
 
-/// The kernel's own slew begins at the clock's next second; booked evenly until it is over.
-fn self_ending_slew(micros: i64, seconds: u64, now: Reading) -> Slew {
+/// How long the clock's second still lasts.
+fn to_next_second(now: Reading) -> Duration {
     let into_second = (u64::from(now.time.fraction()) * 1_000_000_000) >> 32;
-    let wait = Duration::from_nanos(1_000_000_000 - into_second);
-    let end = now.at + wait + Duration::from_secs(seconds);
-    let rate = rate_for(self_ending_gain(micros), end.since(now.at));
-    Slew { way: Way::SelfEnding(micros), rate, start: now, end }
+    Duration::from_nanos(1_000_000_000 - into_second)
 }
 
 fn step_of(timex: &Timex) -> NtpDuration {

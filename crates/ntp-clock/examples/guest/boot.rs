@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 const REBOOT: i32 = 99;
 
 /// Nanoseconds by which the reference is ahead of the system clock: the best of some exchanges.
-fn reference() -> i128 {
+pub(crate) fn reference() -> i128 {
     let port = std::env::var("REFERENCE").unwrap_or_else(|_| "11123".into());
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();

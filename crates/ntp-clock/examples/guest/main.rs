@@ -1,11 +1,12 @@
 //! What only a machine whose clock may be changed can show: run inside a virtual one by `.ci/vm/clock`, never on a host.
 //!
 //! `clock`: the kernel's clock, its traps and slews. `rtc`: the hardware clock. `boot DISK`: over a reboot. `hwclock`: beside
-//! the real hwclock. The exit status is the number of checks that failed. `reference PORT` runs on the host and tells the
+//! the real hwclock. `agent`: ntp-agent, from a clock that is decades wrong. The exit status is the number of checks that failed. `reference PORT` runs on the host and tells the
 //! time by UDP.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test
 
+mod agent;
 mod boot;
 mod check;
 mod clock;
@@ -26,6 +27,7 @@ fn main() {
         ["rtc"] => rtc::run(&mut checks),
         ["rtc-local"] => rtc::there_and_back(&mut checks, ntp_clock::rtc::TimeScale::Local),
         ["hwclock"] => hwclock::run(&mut checks),
+        ["agent"] => agent::run(&mut checks),
         ["boot", disk] => boot::run(&mut checks, disk),
         _ => panic!("clock | rtc | hwclock | boot DISK | reference PORT"),
     }

@@ -1,0 +1,96 @@
+//! The agent on a machine whose clock is decades wrong: a step, then a slew, then kept in the hardware clock.
+
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use ntp_clock::rtc::{systohc, AdjTime, Rtc, SaveOptions};
+use ntp_clock::{Adjustment, StepClock, SystemClock};
+use ntp_types::{Frequency, NtpDuration};
+
+use crate::boot::reference;
+use crate::check::{Checks, Moment};
+use crate::rtc::TOLERANCE;
+
+const LIMIT: Duration = Duration::from_secs(3);
+
+pub(crate) fn run(checks: &mut Checks) {
+    let server = std::env::var("SERVER").expect("SERVER on the kernel's command line");
+    let wrong = reference();
+    checks.that(
+        "the clock is years wrong",
+        wrong > 1_000_000_000 * 86_400 * 365,
+        format!("{} s", wrong / 1_000_000_000),
+    );
+
+    let mut agent = start(&server, &["--makestep", "0.5", "3", "--duration", "45"]);
+    let status = agent.wait().unwrap();
+    let left = reference();
+    checks.that("the agent ends well", status.success(), status);
+    checks.that("stepped right over UDP", left.abs() < i128::from(TOLERANCE), format!("{} µs left", left / 1_000));
+    checks.that("the tick is as it was", tick_is_nominal(), SystemClock::new().status().unwrap().tick);
+
+    // A tenth of a second off, and no step allowed.
+    let _ = SystemClock::new().step(NtpDuration::from_nanos(100_000_000)).unwrap();
+    let before = Moment::now();
+    let mut agent = start(&server, &["--duration", "60"]);
+    let (mut largest, mut fastest) = (NtpDuration::ZERO, Frequency::ZERO);
+    let mut last = Moment::now();
+    while agent.try_wait().unwrap().is_none() {
+        sleep(Duration::from_millis(100));
+        let now = Moment::now();
+        largest = largest.max(now.gained_since(last).abs());
+        fastest = fastest.max(SystemClock::new().status().unwrap().rate().abs());
+        last = now;
+    }
+    let left = reference();
+    let slewed = Moment::now().gained_since(before);
+    checks.that(
+        "slewed, not stepped",
+        largest < NtpDuration::from_nanos(30_000_000),
+        format!("{} in 0.1 s at most", largest.human()),
+    );
+    checks.that("by no more than was bounded", fastest <= Frequency::from_ppm(10_600), fastest);
+    let is_right = left.abs() < i128::from(TOLERANCE);
+    checks.that("slewed right", is_right, format!("{} in all, {} µs left", slewed.human(), left / 1_000));
+    checks.that("the tick is back", tick_is_nominal(), SystemClock::new().status().unwrap().tick);
+
+    // Kept in the hardware clock, whose edges then agree with the reference.
+    let _ = SystemClock::new().adjust(&Adjustment::new().max_error(Duration::from_millis(50))).unwrap();
+    let (rtc, mut adjtime) = (Rtc::open().unwrap(), AdjTime::default());
+    let saved = systohc(&rtc, &SystemClock::new().status().unwrap(), &mut adjtime, &SaveOptions::default()).unwrap();
+    println!("     {:?}", saved.set);
+    let edge = rtc.read_at_edges(3, LIMIT).unwrap();
+    let ahead = edge.ahead_nanos() + i128::from(adjtime.correction_at(edge.rtc).to_nanos()) - reference();
+    checks.near(
+        "the hardware clock is right at its edge",
+        NtpDuration::from_nanos(i64::try_from(ahead).unwrap()),
+        TOLERANCE,
+    );
+}
+
+fn start(server: &str, more: &[&str]) -> Child {
+    Command::new("/agent")
+        .args([
+            "--server",
+            server,
+            "--clock",
+            "system",
+            "--adjust",
+            "--iburst",
+            "--minpoll",
+            "1",
+            "--maxpoll",
+            "3",
+            "--json",
+        ])
+        .args(more)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn tick_is_nominal() -> bool {
+    let status = SystemClock::new().status().unwrap();
+    status.tick == status.nominal_tick
+}
