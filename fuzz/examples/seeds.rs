@@ -46,7 +46,13 @@ fn main() -> std::io::Result<()> {
     for target in ["decode", "round_trip", "differential"] {
         write(&root.join("corpus").join(target), &time)?;
     }
-    let trailers: Vec<Vec<u8>> = time.iter().map(|packet| [&packet[..1], &packet[48..]].concat()).collect();
+    let mut trailers: Vec<Vec<u8>> = time.iter().map(|packet| [&packet[..1], &packet[48..]].concat()).collect();
+    // No captured packet has a field of a wrong length: these have, and then what would be a MAC.
+    trailers.extend([0, 4, 8, 12, 15, 16, 17, 18, 28, 30, 40, 255].map(|length| {
+        let mut tail = vec![0; 1 + usize::from(length).clamp(8, 44) + 20];
+        tail[..5].copy_from_slice(&[0x23, 0x01, 0x04, 0, length]);
+        tail
+    }));
     write(&root.join("corpus/trailer"), &trailers)?;
     let exchanges: Vec<Vec<u8>> = time
         .iter()
