@@ -10,6 +10,7 @@ pub mod drift;
 pub mod dump;
 pub mod json;
 pub mod measure;
+pub mod output;
 pub mod plot;
 pub mod ports;
 pub mod roster;

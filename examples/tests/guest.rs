@@ -119,6 +119,17 @@ fn what_cannot_be_done_is_said_in_a_line() {
     }
 }
 
+/// A full disk behind standard output is a failure in one line; a reader that has gone is none. Neither is a panic.
+#[test]
+fn output_may_fail() {
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let output = Command::new(REGIONS).stdout(full()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    let output = Command::new("sh").args(["-c", "(sleep 0.3; \"$0\"; echo $? >&2) | true", REGIONS]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "0\n");
+}
+
 #[test]
 fn the_table_is_shown() {
     let (code, text, _) = run(REGIONS, &[]);

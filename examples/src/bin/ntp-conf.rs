@@ -7,6 +7,7 @@ use atomic_file::Outcome;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use ntp_conf::{Changes, ConfigFile, Configuration, Dialect, KnownFile, Replaced, SetSources, Source};
 use ntp_examples::diff::unified;
+use ntp_examples::output::{finish, Report};
 use rackspace_ntp::Region;
 use serde_json::json;
 
@@ -122,22 +123,13 @@ enum Language {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ntp-conf: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish("ntp-conf", run(&Arguments::parse()).map(Report::done))
 }
 
-fn run(arguments: &Arguments) -> Result<(), String> {
+fn run(arguments: &Arguments) -> Result<String, String> {
     match &arguments.command {
         Command::List { json } => list(arguments, *json),
-        Command::Files => {
-            files(&arguments.root);
-            Ok(())
-        }
+        Command::Files => Ok(files(&arguments.root)),
         Command::SetServers { servers, writing, keep_options, peers } => {
             let settings = SetSources { replaced: writing.replaced(), keep_options: *keep_options, peers: *peers };
             let wanted = servers.sources()?;
@@ -178,7 +170,8 @@ fn place(arguments: &Arguments) -> Result<(PathBuf, Dialect), String> {
     Ok((path, dialect))
 }
 
-fn list(arguments: &Arguments, as_json: bool) -> Result<(), String> {
+fn list(arguments: &Arguments, as_json: bool) -> Result<String, String> {
+    let mut text = String::new();
     let (path, dialect) = place(arguments)?;
     let configuration =
         Configuration::read_below(&arguments.root, dialect, &path).map_err(|error| error.to_string())?;
@@ -196,28 +189,29 @@ fn list(arguments: &Arguments, as_json: bool) -> Result<(), String> {
                 "accepted": found.is_accepted(),
                 "problem": found.problem().map(ToString::to_string),
             });
-            println!("{object}");
+            text += &format!("{object}\n");
         } else {
             let problem = match (found.problem(), found.is_accepted()) {
                 (Some(problem), true) => format!("   # {problem}: this and what follows is not read"),
                 (Some(problem), false) => format!("   # {problem}: refused by {dialect}"),
                 (None, _) => String::new(),
             };
-            println!("{}: {found}{problem}", file.display());
+            text += &format!("{}: {found}{problem}\n", file.display());
         }
     }
     for problem in configuration.not_included() {
         eprintln!("ntp-conf: warning: {problem}");
     }
     tell_replacement(arguments, &path);
-    Ok(())
+    Ok(text)
 }
 
-fn files(root: &Path) {
-    for file in KnownFile::ALL {
+fn files(root: &Path) -> String {
+    let line = |file: &KnownFile| {
         let mark = if file.path_in(root).is_file() { "here" } else { "-" };
-        println!("{mark:<5} {:<24} {:<7} {}", file.path, file.dialect, file.systems);
-    }
+        format!("{mark:<5} {:<24} {:<7} {}\n", file.path, file.dialect, file.systems)
+    };
+    KnownFile::ALL.iter().map(line).collect()
 }
 
 /// Edits the file, shows what was done or would be, and writes it.
@@ -225,7 +219,7 @@ fn edit(
     arguments: &Arguments,
     writing: &Writing,
     change: impl FnOnce(&mut ConfigFile) -> Result<Changes, String>,
-) -> Result<(), String> {
+) -> Result<String, String> {
     let (path, dialect) = place(arguments)?;
     let mut file = ConfigFile::read_as(dialect, &path).map_err(|error| error.to_string())?;
     let changes = change(&mut file)?;
@@ -233,25 +227,23 @@ fn edit(
         eprintln!("ntp-conf: warning: {warning}");
     }
     if writing.dry_run {
-        print!("{}", unified(file.path(), file.original(), &file.document().to_bytes()));
-        return Ok(());
+        return Ok(unified(file.path(), file.original(), &file.document().to_bytes()));
     }
     let outcome = file.save().map_err(|error| error.to_string())?;
-    for (sign, lines) in [('-', &changes.removed), ('+', &changes.added), ('=', &changes.kept)] {
-        for line in lines {
-            println!("{sign} {line}");
-        }
+    let signed = [('-', &changes.removed), ('+', &changes.added), ('=', &changes.kept)];
+    let mut text = String::new();
+    for (sign, line) in signed.iter().flat_map(|(sign, lines)| lines.iter().map(move |line| (sign, line))) {
+        text += &format!("{sign} {line}\n");
     }
     tell_replacement(arguments, &path);
     tell_included(arguments, dialect, &path);
+    let path_shown = file.path().display();
     if outcome == Outcome::Unchanged {
-        println!("{} is as it was", file.path().display());
-        return Ok(());
+        return Ok(text + &format!("{path_shown} is as it was\n"));
     }
     let known = KnownFile::ALL.iter().find(|known| known.path_in(&arguments.root) == path);
-    let services = known.map_or("the daemon", |known| known.services.first().copied().unwrap_or("the daemon"));
-    println!("{} is changed; restart {services} to use it", file.path().display());
-    Ok(())
+    let service = known.and_then(|known| known.services.first().copied()).unwrap_or("the daemon");
+    Ok(text + &format!("{path_shown} is changed; restart {service} to use it\n"))
 }
 
 /// A file that is read instead of the one at hand.

@@ -8,6 +8,7 @@ use ntp_client::QueryConfig;
 use ntp_examples::address::Host;
 use ntp_examples::json::seconds;
 use ntp_examples::measure::{measure, Measured};
+use ntp_examples::output::{finish, Report};
 use ntp_examples::text::{fit, magnitude, signed};
 use rackspace_ntp::{Region, Server, UtcOffset, RACKSPACE};
 use serde_json::{json, Value};
@@ -47,35 +48,30 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("ntp-regions: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish("ntp-regions", run(&Arguments::parse()))
 }
 
-fn run(arguments: &Arguments) -> Result<bool, String> {
+fn run(arguments: &Arguments) -> Result<Report, String> {
     let regions = regions(arguments)?;
     let is_shown = |server: &&Server<'_>| regions.iter().any(|region| region.code() == server.region);
     let servers: Vec<&Server<'_>> = RACKSPACE.servers.iter().filter(is_shown).collect();
     let answers = if arguments.query { Some(Answers::ask(&servers)?) } else { None };
+    let mut lines = Vec::new();
     if !arguments.json {
         let columns = answers.as_ref().map_or("timezone", |_| "   offset  ± bound    delay st");
-        println!("region  host                      {columns}");
+        lines.push(format!("region  host                      {columns}\n"));
     }
     for server in servers {
-        if arguments.json {
-            println!("{}", object(server, answers.as_ref()));
+        lines.push(if arguments.json {
+            format!("{}\n", object(server, answers.as_ref()))
         } else {
-            let columns =
-                answers.as_ref().map_or_else(|| server.timezone.to_string(), |answers| answers.columns(server.host));
-            println!("{:<7} {:<25} {columns}", server.region, server.host);
-        }
+            let zone = || server.timezone.to_string();
+            let columns = answers.as_ref().map_or_else(zone, |answers| answers.columns(server.host));
+            format!("{:<7} {:<25} {columns}\n", server.region, server.host)
+        });
     }
-    Ok(answers.is_none_or(|answers| answers.measured.outcome.servers.iter().any(|server| server.best.is_some())))
+    let has_answer = |answers: Answers| answers.measured.outcome.servers.iter().any(|server| server.best.is_some());
+    Ok(Report { text: lines.concat(), is_success: answers.is_none_or(has_answer) })
 }
 
 fn regions(arguments: &Arguments) -> Result<Vec<Region>, String> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use atomic_file::Outcome;
 use clap::{Parser, Subcommand};
 use ntp_examples::diff::unified;
+use ntp_examples::output::{finish, Report};
 use rackspace_ntp::Region;
 use serde_json::json;
 use xen_wallclock::{
@@ -79,110 +80,107 @@ fn main() -> ExitCode {
         Command::Enable => switch(&arguments),
         Command::Persist { file, force } => persist(&arguments, file.as_ref(), *force),
     };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("xen-wallclock: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish("xen-wallclock", result)
 }
 
-fn status(root: &Path, as_json: bool) -> bool {
+const ALWAYS: &str = "nothing to do: this kernel has no such switch, the wall clock is always the guest's\n";
+
+fn status(root: &Path, as_json: bool) -> Report {
     let facts = Facts::read(root);
     let situation = Situation::of(&facts);
     let hint = region(root, situation);
-    let is_rackspace = hint.as_ref().and_then(|hint| hint.region.parse::<Region>().ok());
-    let line = |text: &Option<String>| text.as_deref().map(|text| text.trim().to_string());
-    if as_json {
-        let object = json!({
-            "type": "xen-wallclock",
-            "guest": situation.guest.to_string(),
-            "wall_clock": match situation.wall_clock {
-                WallClock::NotXen => "not xen",
-                WallClock::AlwaysGuest => "always guest",
-                WallClock::Guest => "guest",
-                WallClock::Hypervisor => "hypervisor",
-                WallClock::Unknown => "unknown",
-            },
-            "can_synchronize": situation.can_synchronize(),
-            "independent_wallclock": line(&facts.switch),
-            "clocksource": line(&facts.clocksource),
-            "kernel": line(&facts.kernel),
-            "region": hint.as_ref().map(|hint| hint.region.clone()),
-        });
-        println!("{object}");
-        return situation.can_synchronize();
-    }
+    let is_success = situation.can_synchronize();
+    let text = if as_json { object(&facts, situation, hint.as_ref()) } else { lines(&facts, situation, hint.as_ref()) };
+    Report { text, is_success }
+}
+
+/// A file's text without its end.
+fn line(text: &Option<String>) -> Option<String> {
+    text.as_deref().map(|text| text.trim().to_string())
+}
+
+fn object(facts: &Facts, situation: Situation, hint: Option<&RegionHint>) -> String {
+    let object = json!({
+        "type": "xen-wallclock",
+        "guest": situation.guest.to_string(),
+        "wall_clock": match situation.wall_clock {
+            WallClock::NotXen => "not xen",
+            WallClock::AlwaysGuest => "always guest",
+            WallClock::Guest => "guest",
+            WallClock::Hypervisor => "hypervisor",
+            WallClock::Unknown => "unknown",
+        },
+        "can_synchronize": situation.can_synchronize(),
+        "independent_wallclock": line(&facts.switch),
+        "clocksource": line(&facts.clocksource),
+        "kernel": line(&facts.kernel),
+        "region": hint.map(|hint| hint.region.clone()),
+    });
+    format!("{object}\n")
+}
+
+fn lines(facts: &Facts, situation: Situation, hint: Option<&RegionHint>) -> String {
     let version = match (line(&facts.version_major), line(&facts.version_minor)) {
         (Some(major), Some(minor)) => format!(" (Xen {major}.{minor})"),
         _ => String::new(),
     };
-    println!("guest        {}{version}", situation.guest);
-    for (name, text) in [("kernel", &facts.kernel), ("clocksource", &facts.clocksource)] {
-        println!("{name:<12} {}", line(text).unwrap_or_else(|| "unknown".into()));
-    }
-    println!("wall clock   {}", situation.wall_clock);
-    println!("NTP          {}", if situation.can_synchronize() { "can set the clock" } else { "cannot set the clock" });
+    let unknown = || "unknown".to_string();
+    let mut lines = vec![
+        ("guest", format!("{}{version}", situation.guest)),
+        ("kernel", line(&facts.kernel).unwrap_or_else(unknown)),
+        ("clocksource", line(&facts.clocksource).unwrap_or_else(unknown)),
+        ("wall clock", situation.wall_clock.to_string()),
+        ("NTP", if situation.can_synchronize() { "can set the clock" } else { "cannot set the clock" }.into()),
+    ];
     if situation.wall_clock == WallClock::Hypervisor {
-        println!("to do        xen-wallclock enable; xen-wallclock persist");
+        lines.push(("to do", "xen-wallclock enable; xen-wallclock persist".into()));
     }
-    if let (Some(hint), Some(region)) = (&hint, is_rackspace) {
+    if let Some((hint, region)) = hint.and_then(|hint| Some((hint, hint.region.parse::<Region>().ok()?))) {
         let [first, second] = region.hosts();
-        println!("region       {region}, says {}: {first}, {second}", hint.origin);
-        println!("             ntp-conf set-servers --region {region}");
+        lines.push(("region", format!("{region}, says {}: {first}, {second}", hint.origin)));
+        lines.push(("", format!("ntp-conf set-servers --region {region}")));
     }
-    for path in &facts.unreadable {
-        println!("unreadable   {}", path.display());
-    }
-    situation.can_synchronize()
+    lines.extend(facts.unreadable.iter().map(|path| ("unreadable", path.display().to_string())));
+    lines.into_iter().map(|(name, text)| format!("{name:<12} {text}\n")).collect()
 }
 
-fn switch(arguments: &Arguments) -> Result<bool, String> {
+fn switch(arguments: &Arguments) -> Result<Report, String> {
     if arguments.dry_run {
-        let situation = Situation::of(&Facts::read(&arguments.root));
-        match situation.wall_clock {
+        let wall_clock = Situation::of(&Facts::read(&arguments.root)).wall_clock;
+        let text = match wall_clock {
             WallClock::Hypervisor | WallClock::Unknown => {
-                println!("would write 1 to {}", arguments.root.join(xen_wallclock::SWITCH).display());
+                format!("would write 1 to {}\n", arguments.root.join(xen_wallclock::SWITCH).display())
             }
-            other => println!("nothing to do: {other}"),
-        }
-        return Ok(situation.wall_clock != WallClock::NotXen);
+            other => format!("nothing to do: {other}\n"),
+        };
+        return Ok(Report { text, is_success: wall_clock != WallClock::NotXen });
     }
-    let done = enable(&arguments.root).map_err(|error| error.to_string())?;
-    println!(
-        "{}",
-        match done {
-            Enabled::Switched => "the wall clock is the guest's now",
-            Enabled::AlreadyOn => "nothing to do: the wall clock is the guest's already",
-            Enabled::NotNeeded => "nothing to do: this kernel has no such switch, the wall clock is always the guest's",
-        }
-    );
-    Ok(true)
+    let text = match enable(&arguments.root).map_err(|error| error.to_string())? {
+        Enabled::Switched => "the wall clock is the guest's now\n",
+        Enabled::AlreadyOn => "nothing to do: the wall clock is the guest's already\n",
+        Enabled::NotNeeded => ALWAYS,
+    };
+    Ok(Report::done(text.into()))
 }
 
-fn persist(arguments: &Arguments, file: Option<&PathBuf>, force: bool) -> Result<bool, String> {
+fn persist(arguments: &Arguments, file: Option<&PathBuf>, force: bool) -> Result<Report, String> {
     let target = file.map_or(Target::Auto, |file| Target::File(file.clone()));
     let plan = Persistence { root: &arguments.root, target, force }.plan().map_err(|error| error.to_string())?;
     for warning in &plan.warnings {
         eprintln!("xen-wallclock: warning: {warning}");
     }
     let (Some(path), Some((before, after))) = (plan.path(), plan.before_and_after()) else {
-        println!("nothing to do: this kernel has no such switch, the wall clock is always the guest's");
-        return Ok(true);
+        return Ok(Report::done(ALWAYS.into()));
     };
     if plan.edit == Some(Edit::Unchanged) {
-        println!("nothing to do: {} sets {KEY} to 1", path.display());
-        return Ok(true);
+        return Ok(Report::done(format!("nothing to do: {} sets {KEY} to 1\n", path.display())));
     }
     if arguments.dry_run {
-        print!("{}", unified(path, before, after));
-        return Ok(true);
+        return Ok(Report::done(unified(path, before, after)));
     }
     let done = plan.apply().map_err(|error| error.to_string())?;
-    println!("{} {}", if done == Outcome::Created { "made" } else { "changed" }, path.display());
-    Ok(true)
+    let verb = if done == Outcome::Created { "made" } else { "changed" };
+    Ok(Report::done(format!("{verb} {}\n", path.display())))
 }
 
 /// The region as cloud-init or, in a guest, the hypervisor names it.

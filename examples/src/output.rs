@@ -1,0 +1,41 @@
+//! The end of a program that prints once: its text, its failure in one line, its exit status.
+
+use std::io::{self, ErrorKind, Write as _};
+use std::process::ExitCode;
+
+/// What a program has to say, and whether it did what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// For standard output.
+    pub text: String,
+    /// Whether the exit status says success.
+    pub is_success: bool,
+}
+
+impl Report {
+    /// Done.
+    #[must_use]
+    pub fn done(text: String) -> Self {
+        Self { text, is_success: true }
+    }
+}
+
+/// Prints a report, or the failure in one line behind the program's name. A reader that has seen enough is no failure.
+#[must_use]
+pub fn finish(program: &str, result: Result<Report, String>) -> ExitCode {
+    let printed = result.and_then(|report| {
+        let written = io::stdout().write_all(report.text.as_bytes()).and_then(|()| io::stdout().flush());
+        match written {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("cannot write: {error}")),
+            _ => Ok(report.is_success),
+        }
+    });
+    match printed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{program}: {error}"); // nobody is left to be told
+            ExitCode::FAILURE
+        }
+    }
+}
