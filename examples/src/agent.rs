@@ -1,5 +1,6 @@
 //! The loop around the client: one thread, one poll(2), a clock, and a view.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use ntp_discipline::{Engine, Status};
 use ntp_net::{Poller, Wake};
 use ntp_types::{ClockCommand, Instant, NtpDuration, NtpTimestamp};
 
+use crate::address;
 use crate::clock::AgentClock;
 use crate::demo::Servers;
 use crate::drift::Drift;
@@ -35,7 +37,8 @@ pub struct Agent<E: Engine> {
     trace: Vec<TracePoint>,
     /// What the clock was stepped by in all.
     stepped: NtpDuration,
-    complained: Option<SocketAddr>,
+    /// Servers that could not be asked, and the reason that was shown.
+    complaints: BTreeMap<SocketAddr, String>,
     drift: Drift,
 }
 
@@ -94,7 +97,10 @@ impl<E: Engine> Agent<E> {
         servers: Servers,
         drift: Drift,
     ) -> Result<Self, Failure> {
-        let in_force = clock.apply(&ClockCommand::Hold)?;
+        let found = clock.apply(&ClockCommand::Hold)?;
+        // The rate it has anyway: a clock that may not be changed says so now, and not after minutes of measuring.
+        let (offset, duration, frequency) = (NtpDuration::ZERO, Duration::ZERO, found.frequency);
+        let in_force = clock.apply(&ClockCommand::Slew { offset, duration, frequency })?;
         system.handle_applied(&in_force);
         if let Some((frequency, deviation)) = drift.known(in_force.frequency) {
             system.engine_mut().preset_frequency(frequency, deviation);
@@ -111,7 +117,7 @@ impl<E: Engine> Agent<E> {
             started,
             trace: Vec::new(),
             stepped: NtpDuration::ZERO,
-            complained: None,
+            complaints: BTreeMap::new(),
         })
     }
 
@@ -208,7 +214,15 @@ impl<E: Engine> Agent<E> {
     /// Does to the clock what the discipline wants, and tells it what came of it.
     fn obey(&mut self, view: &mut View) -> Result<(), Failure> {
         while let Some(command) = self.system.poll_command() {
-            let applied = self.clock.apply(&command)?;
+            let applied = match self.clock.apply(&command) {
+                Ok(applied) => applied,
+                // Nothing has changed, which the discipline takes for granted until it is told otherwise.
+                Err(error) => {
+                    let now = self.clock.read()?.at;
+                    view.say(now.since(self.started), &format!("the clock was left alone: {error}"))?;
+                    continue;
+                }
+            };
             if let ClockCommand::Step { .. } = command {
                 self.stepped += applied.stepped;
                 let line = format!("clock stepped by {}", text::signed(applied.stepped));
@@ -229,12 +243,17 @@ impl<E: Engine> Agent<E> {
             let Some(transmit) = self.system.poll_transmit(at, time, nonce) else { return Ok(()) };
             let to = transmit.request.to;
             match self.ports.send(transmit.source, &transmit.request) {
-                Ok(()) => {}
-                Err(error) if self.complained != Some(to) => {
-                    self.complained = Some(to);
-                    view.say(at.since(self.started), &format!("{to} cannot be asked: {error}"))?;
+                Ok(()) => {
+                    self.complaints.remove(&to);
                 }
-                Err(_) => {}
+                Err(error) => {
+                    let error = error.to_string();
+                    if self.complaints.get(&to) != Some(&error) {
+                        let line = format!("{} cannot be asked: {error}", address::show(to));
+                        view.say(at.since(self.started), &line)?;
+                        self.complaints.insert(to, error);
+                    }
+                }
             }
         }
     }

@@ -43,7 +43,7 @@ pub fn demonstration<E: Engine>(agent: &Agent<E>) -> Result<Report, Failure> {
             magnitude(demo::OFFSET),
             signed(truth)
         ),
-        format!("bound     ± {} claimed: {}", magnitude(system.bound), if is_honest { "kept" } else { "NOT kept" }),
+        bound(&snapshot, is_honest),
         format!(
             "frequency {} fast, corrected by {}",
             ppm(demo::FREQUENCY_ERROR).trim_start_matches('+'),
@@ -120,6 +120,14 @@ pub fn following<E: Engine>(agent: &Agent<E>) -> Result<Report, Failure> {
         "machine_offset": machine.map(object::seconds),
     });
     Ok(Report { lines, json, is_good })
+}
+
+fn bound(snapshot: &Snapshot, is_honest: bool) -> String {
+    if snapshot.system.status == Status::Unsynchronized {
+        return "bound     none claimed".into();
+    }
+    let kept = if is_honest { "kept" } else { "NOT kept" };
+    format!("bound     ± {} claimed: {kept}", magnitude(snapshot.system.bound))
 }
 
 fn by_verdict(snapshot: &Snapshot, is: impl Fn(Verdict) -> bool) -> Vec<String> {

@@ -92,3 +92,41 @@ fn a_signal_ends_it_cleanly_and_at_once() {
     assert!(asked.elapsed() < Duration::from_secs(2));
     assert_eq!(status.code(), Some(1), "ended by itself, unsynchronised");
 }
+
+/// Without the capability it does not begin. (Root gives the capability up first: nobody's clock is changed here.)
+#[test]
+fn who_may_not_set_the_clock_is_told_at_once() {
+    let arguments = ["--clock", "system", "--adjust", "--server", "127.0.0.1:9", "--duration", "5"];
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|data| std::os::unix::fs::MetadataExt::uid(&data) == 0);
+    let mut command = if is_root {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-sys_time", "--inh-caps=-sys_time", env!("CARGO_BIN_EXE_ntp-agent")]);
+        command
+    } else {
+        Command::new(env!("CARGO_BIN_EXE_ntp-agent"))
+    };
+    let started = Instant::now();
+    let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("CAP_SYS_TIME") && message.lines().count() == 1, "{message}");
+    assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn a_query_says_what_it_found_and_what_not() {
+    let query = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_ntp-query")).args(arguments).output().unwrap();
+    let output = query(&["--timeout", "0.2", "127.0.0.1:9"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("127.0.0.1:9  no answer") && text.contains("No server gave its time."), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let output = query(&["--json", "--timeout", "0.2", "127.0.0.1:9"]);
+    assert_eq!(objects(&output)[0]["verdict"], "unreachable");
+    for arguments in
+        [&[][..], &["--samples", "0", "a"], &["two words"], &["--region", "MOON"], &["--timeout", "-1", "a"]]
+    {
+        let output = query(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}

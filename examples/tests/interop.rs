@@ -192,6 +192,28 @@ fn we_ask_chronyd() {
     assert!(last["machine_offset"].as_f64().unwrap().abs() < NOTHING, "{last}");
 }
 
+/// chronyd reads T3 before it sends; interleaved, its next answer says when that one really left. On loopback, where the true
+/// delay is next to nothing, it shows as a shorter one.
+#[test]
+fn interleaved_answers_of_chronyd_are_better() {
+    let Some(program) = unpacked("chrony/usr/sbin/chronyd") else { return };
+    let chronyd = Chronyd::start(&program, free_port());
+    let median_delay = |more: &[&str]| {
+        let arguments =
+            ["--json", "--server", &chronyd.address, "--minpoll", "-3", "--maxpoll", "-3", "--duration", "5"];
+        let output = Command::new(AGENT).args(arguments).args(more).output().unwrap();
+        let objects = objects(&output);
+        let mut delays: Vec<_> =
+            objects.iter().filter_map(|object| object["sources"][0]["delay"].as_f64()).filter(|it| *it > 0.0).collect();
+        assert!(delays.len() > 10, "{}", text(&output));
+        delays.sort_by(f64::total_cmp);
+        delays[delays.len() / 2]
+    };
+    let (basic, interleaved) = (median_delay(&[]), median_delay(&["--interleaved"]));
+    println!("median delay {:.2} µs, interleaved {:.2} µs", basic * 1e6, interleaved * 1e6);
+    assert!(interleaved < basic, "{interleaved} < {basic}");
+}
+
 /// ntpd's rate limit answers with the kiss RATE: each one doubles our interval.
 #[test]
 fn we_obey_ntpds_kisses() {
