@@ -360,22 +360,25 @@ impl Association {
         match pending.accept(bytes, from, sent, received) {
             Ok(reply) => {
                 let exchange = reply.exchange;
-                let now_answered =
-                    RoundTrip { t1: sent, t2: reply.packet.receive_timestamp(), t3: NtpTimestamp::UNSET, t4: received };
-                let current = Previous { round_trip: now_answered, sequence, sent: at, received: now };
-                // The exchange that is complete: this one or, if the answer is interleaved, the one before.
-                let (sent, now) = match self.previous.replace(current) {
-                    Some(previous) if reply.is_interleaved => (previous.sent, previous.received),
-                    _ => (at, now),
-                };
-                let (waited, limit) = (exchange.round_trip.elapsed(), NtpDuration::from_std(self.config.max_delay));
+                let waited = received.since(sent);
+                let limit = NtpDuration::from_std(self.config.max_delay);
+                let previous = self.previous.take();
                 if waited > limit {
                     return Err(Ignored::Late { waited, limit });
                 }
                 if is_loop(&exchange, own) {
                     return Err(Ignored::Loop(exchange.reference_id));
                 }
-                Ok(Answer { exchange, sent, received: now })
+                // Its T3 comes with the next answer.
+                let (t2, t3) = (reply.packet.receive_timestamp(), NtpTimestamp::UNSET);
+                let round_trip = RoundTrip { t1: sent, t2, t3, t4: received };
+                self.previous = Some(Previous { round_trip, sequence, sent: at, received: now });
+                match previous {
+                    Some(Previous { sent, received, .. }) if reply.is_interleaved => {
+                        Ok(Answer { exchange, sent, received })
+                    }
+                    _ => Ok(Answer { exchange, sent: at, received: now }),
+                }
             }
             Err(Rejected::Ignored { reject, pending }) => {
                 let answered = answered || reject.is_from_server();
