@@ -71,7 +71,7 @@ const UNIT_LOG2: u32 = 14;
 /// Four hours in units: 14 400 s of 61 035 units each.
 const MAX_SPAN: u32 = 14_400 * 61_035;
 
-/// The buckets that share a cache line; tags and numbers apart, so that all are compared at once.
+/// The buckets that share a cache line; tags and numbers apart, so that they are compared in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(align(64))]
 struct Set {
@@ -188,15 +188,13 @@ impl RateTable {
                 0
             }
         };
-        // All at once, without a branch for each.
-        let known = set.tags.iter().enumerate().fold(0, |mask, (way, &other)| mask | u32::from(other == tag) << way);
-        let (way, lacks) = if known == 0 {
+        let (way, lacks) = match set.tags.iter().position(|&other| other == tag) {
+            Some(way) => (way, set.full_at.get(way).copied().map_or(0, missing)),
             // New here: it takes the place of the bucket that is closest to full.
-            let lacks = set.full_at.map(missing);
-            (lacks.iter().enumerate().min_by_key(|(_, &lacks)| lacks).map_or(0, |(way, _)| way), 0)
-        } else {
-            let way = usize::try_from(known.trailing_zeros()).unwrap_or(0);
-            (way, set.full_at.get(way).copied().map_or(0, missing))
+            None => {
+                let lacks = set.full_at.map(missing);
+                (lacks.iter().enumerate().min_by_key(|(_, &lacks)| lacks).map_or(0, |(way, _)| way), 0)
+            }
         };
         if lacks > room {
             return false;

@@ -5,7 +5,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use ntp_proto::{
-    AnswerTemplate, ExtensionType, Mode, NotARequest, Packet, PacketKind, Request, ServerVariables, Version, HEADER_LENGTH,
+    AnswerTemplate, ExtensionType, Mode, NotARequest, Packet, PacketKind, Request, ServerVariables, Version,
+    HEADER_LENGTH,
 };
 use ntp_types::{Instant, KissCode, LeapIndicator, NtpDuration, NtpTimestamp, Poll};
 
