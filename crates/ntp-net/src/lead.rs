@@ -29,12 +29,14 @@ pub struct SendLead {
     /// From sending to the stamp, by position.
     send: Line,
     batches: u32,
+    /// What went unsampled since the last sample.
+    unsampled: usize,
 }
 
-/// While learning, every batch is sampled; after so many samples, only one batch in [`RARE`].
+/// While learning, every batch is sampled; after so many samples, one reply in [`RARE`].
 const OFTEN: u32 = 256;
-/// See [`OFTEN`]. A sample costs about as much as one reply.
-const RARE: u32 = 64;
+/// See [`OFTEN`]: a batch of many counts for many, a batch of one for two. A sample costs about as much as one reply.
+const RARE: usize = 128;
 
 impl Default for SendLead {
     fn default() -> Self {
@@ -46,7 +48,7 @@ impl SendLead {
     /// Nothing learnt: everything leaves at once.
     #[must_use]
     pub const fn new() -> Self {
-        Self { work: Line::NEW, send: Line::NEW, batches: 0 }
+        Self { work: Line::NEW, send: Line::NEW, batches: 0, unsampled: 0 }
     }
 
     /// How long after the clock reading the reply in `position` (from 0) leaves, in a batch of `received` datagrams.
@@ -68,9 +70,11 @@ impl SendLead {
     #[inline]
     pub fn sample(&mut self, replies: usize) -> Option<usize> {
         self.batches = self.batches.wrapping_add(1);
-        if replies == 0 || (self.send.samples >= OFTEN && self.batches % RARE != 0) {
+        self.unsampled = self.unsampled.saturating_add(replies + 1);
+        if replies == 0 || (self.send.samples >= OFTEN && self.unsampled < RARE) {
             return None;
         }
+        self.unsampled = 0;
         // Positions in turn by a multiplicative step, so that no rhythm of the load hides one.
         let turn = self.batches.wrapping_mul(0x9e37_79b1) >> 8;
         usize::try_from(turn).ok().map(|turn| turn % replies)
@@ -97,9 +101,11 @@ const EARLY: u32 = 8;
 const UNIT: f64 = 1e-6 * 4_294_967_296.0;
 /// The spread is never thought smaller, nor larger.
 const SPREAD: (f64, f64) = (0.02, 1.0);
-/// Samples later than predicted count at most one spread: most of those were taken while the thread was not running, and
-/// say nothing. Earlier ones count up to three: a timestamp must not lie in the future.
-const BOUNDS: (f64, f64) = (-3.0, 1.0);
+/// Samples later than predicted count at most half a spread: most of those were taken while the thread was not running, and
+/// say nothing. Earlier ones count up to two: a timestamp must not lie in the future.
+const BOUNDS: (f64, f64) = (-2.0, 0.5);
+/// Positions are counted in units of so many, so that noise in the first few does not tilt the line.
+const STRETCH: f64 = 16.0;
 
 /// `first + each × place`, learnt from noisy samples; in units of 2⁻³² s.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -137,12 +143,12 @@ impl Line {
             (GAIN, error.clamp(BOUNDS.0 * self.spread, BOUNDS.1 * self.spread))
         };
         // Normalised least mean squares: each term takes its part of the error.
-        let place = place as f64;
+        let place = place as f64 / STRETCH;
         let step = gain * bounded * scale / (1.0 + place * place);
         self.first = (self.first + step).max(0.0);
-        self.each = (self.each + place * step).max(0.0);
+        self.each = (self.each + place * step / STRETCH).max(0.0);
         // An outlier widens the bound slowly, so that a lasting change is followed in the end.
-        let widened = error.abs().min(2.0 * self.spread);
+        let widened = error.abs().min(1.5 * self.spread);
         self.spread = (self.spread + GAIN * (widened - self.spread)).clamp(SPREAD.0, SPREAD.1);
         self.samples = self.samples.saturating_add(1);
     }
@@ -229,7 +235,7 @@ mod tests {
             lead.learn_send(0, nanos(1_000));
         }
         assert_eq!(seen, [true; 16]);
-        assert_eq!((0..6400).filter_map(|_| lead.sample(3)).count(), 100);
+        assert_eq!((0..6400).filter_map(|_| lead.sample(3)).count(), 200);
         assert_eq!(lead.sample(0), None);
     }
 
