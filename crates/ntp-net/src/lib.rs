@@ -32,6 +32,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The feature `tokio` adds `AsyncSocket`, the same socket under tokio.
+//!
 //! All unsafe code stands in `src/linux/sys.rs`; the walk over control messages is a pure function over octets.
 
 mod datagram;
@@ -39,12 +41,16 @@ mod lead;
 mod options;
 mod stamp;
 
+#[cfg(all(target_os = "linux", feature = "tokio"))]
+mod asynchronous;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(any(not(target_os = "linux"), test))]
 #[cfg_attr(target_os = "linux", allow(unreachable_pub))] // public elsewhere; here its tests alone see it
 mod portable;
 
+#[cfg(all(target_os = "linux", feature = "tokio"))]
+pub use asynchronous::AsyncSocket;
 pub use datagram::{Datagram, Event, Reach, SendReport, TransmitId, Transmitted, Unreachable};
 pub use lead::SendLead;
 #[cfg(target_os = "linux")]
