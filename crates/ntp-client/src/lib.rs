@@ -14,24 +14,47 @@
 //! | commands of the application | [`add_source`](System::add_source), [`remove_source`](System::remove_source), [`add_pool`](System::add_pool), [`add_candidates`](System::add_candidates), [`burst`](System::burst), [`set_local_addresses`](System::set_local_addresses) |
 //! | actions out | [`poll_transmit`](System::poll_transmit), [`poll_command`](System::poll_command), [`poll_event`](System::poll_event) |
 //!
-//! The loop around it, in one thread:
+//! A whole client: a server that is half a second ahead, and a network in which everything takes ten milliseconds.
 //!
-//! ```text
-//! loop {
-//!     // Whatever is due goes out, each request with a fresh random nonce.
-//!     while let Some(transmit) = system.poll_transmit(now, clock.read(), random_u64()) {
-//!         socket.send_to(transmit.request.bytes(), transmit.request.to);
+//! ```
+//! use core::time::Duration;
+//! use ntp_client::{SourceConfig, System, SystemConfig};
+//! use ntp_discipline::{adaptive, Policy};
+//! use ntp_proto::{AnswerTemplate, Request, ServerVariables};
+//! use ntp_types::{Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Stratum};
+//!
+//! let mut system = System::new(adaptive::Engine::<8>::new(Policy::default())?, SystemConfig::default());
+//! let mut now = Instant::ZERO;
+//! let mut clock = NtpTimestamp::new(3_900_000_000, 0); // ours
+//! system.add_source("192.0.2.1:123".parse()?, SourceConfig { iburst: true, ..SourceConfig::default() }, now)?;
+//!
+//! let variables =
+//!     ServerVariables { leap: LeapIndicator::NoWarning, stratum: Stratum::PRIMARY, ..ServerVariables::default() };
+//! let (server, way) = (AnswerTemplate::new(&variables), Duration::from_millis(10));
+//! let (mut ahead, mut nonce) = (NtpDuration::from_nanos(500_000_000), 0x1122_3344_5566_7788);
+//! for _ in 0..4 {
+//!     // What is due goes out; `nonce` has to be a fresh random number every time.
+//!     nonce += 1;
+//!     if let Some(transmit) = system.poll_transmit(now, clock, nonce) {
+//!         let there = clock + NtpDuration::from_std(way) + ahead;
+//!         let answer = server.answer(&Request::parse(transmit.request.bytes())?, there, there);
+//!         (now, clock) = (now + way * 2, clock + NtpDuration::from_std(way * 2));
+//!         // What came in, with its receive timestamp.
+//!         system.handle_datagram(&answer, transmit.request.to, clock, now)?;
 //!     }
-//!     // A datagram, or system.next_timeout().
-//!     if let Some((bytes, from, stamp)) = wait(system.next_timeout()) {
-//!         let _ = system.handle_datagram(bytes, from, stamp, now);
+//!     // What the discipline wants done to the clock, and what the clock did of it.
+//!     if let Some(ClockCommand::Step { offset, frequency }) = system.poll_command() {
+//!         (clock, ahead) = (clock + offset, ahead - offset);
+//!         system.handle_applied(&Applied { at: now, stepped: offset, frequency, slew_end: now, ..Applied::default() });
 //!     }
+//!     // Nothing to do before this.
+//!     let next = system.next_timeout().expect("a server to ask");
+//!     (now, clock) = (next, clock + NtpDuration::from_std(next.since(now)));
 //!     system.handle_timeout(now);
-//!     // What the discipline wants, and what the clock did of it.
-//!     while let Some(command) = system.poll_command() {
-//!         system.handle_applied(&clock.apply(&command)?);
-//!     }
 //! }
+//! assert!(ahead.abs() < NtpDuration::from_nanos(1_000));
+//! assert_eq!(system.snapshot(now).sources[0].reach.to_string(), "017");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! What peers of ours get wrong and this does not: `DENY` and `RSTR` end the polling and `RATE` slows it down, but only

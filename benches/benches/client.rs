@@ -1,0 +1,129 @@
+//! The client's bench: `cargo bench -p ntp-benches --bench client`. One whole poll, request and reply over real packet bytes,
+//! in time, on the number of sources given: with a discipline that does nothing, which shows what the client itself costs,
+//! and with the two engines.
+
+#![allow(clippy::expect_used)] // a bench stops at a fault
+#![allow(missing_docs)] // criterion's entry point
+
+use std::hint::black_box;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion};
+use ntp_client::{SourceConfig, System, SystemConfig};
+use ntp_discipline::{
+    adaptive, rfc5905, Decision, Engine, Policy, Sample, SourceEstimate, SourceOptions, SystemEstimate,
+};
+use ntp_proto::{AnswerTemplate, Request, ServerVariables};
+use ntp_types::{Applied, Frequency, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Poll, Stratum};
+
+/// A discipline without maths.
+#[derive(Debug, Default)]
+struct Idle(Policy);
+
+impl Engine for Idle {
+    type Source = ();
+    fn open(&mut self, _: &mut [()], _: usize, _: SourceOptions) {}
+    fn reset(&mut self, _: &mut [()], _: usize) {}
+    fn close(&mut self, _: &mut [()], _: usize) {}
+    fn preset_frequency(&mut self, _: Frequency, _: Frequency) {}
+    fn handle_sample(&mut self, _: &mut [()], _: usize, _: &Sample, _: Instant) -> Decision {
+        Decision::hold(Poll::DEFAULT_MIN)
+    }
+    fn handle_poll(&mut self, _: &mut [()], _: usize, _: u8, _: Instant) {}
+    fn handle_applied(&mut self, _: &mut [()], _: &Applied) {}
+    fn handle_leap(&mut self, _: LeapIndicator, _: Instant) {}
+    fn handle_timeout(&mut self, _: &mut [()], _: Instant) -> Decision {
+        Decision::hold(Poll::DEFAULT_MIN)
+    }
+    fn next_timeout(&self) -> Option<Instant> {
+        None
+    }
+    fn poll(&self, _: &[()], _: usize) -> Poll {
+        Poll::DEFAULT_MIN
+    }
+    fn source(&self, _: &[()], _: usize, _: Instant) -> SourceEstimate {
+        SourceEstimate::default()
+    }
+    fn system(&self, _: &[()], _: Instant) -> SystemEstimate {
+        SystemEstimate::default()
+    }
+    fn policy(&self) -> &Policy {
+        &self.0
+    }
+}
+
+struct World<E: Engine> {
+    system: System<E>,
+    template: AnswerTemplate,
+    now: Instant,
+    nonce: u64,
+}
+
+impl<E: Engine> World<E> {
+    fn new(engine: E, count: u32) -> Self {
+        let variables =
+            ServerVariables { leap: LeapIndicator::NoWarning, stratum: Stratum::PRIMARY, ..ServerVariables::default() };
+        let mut system = System::new(engine, SystemConfig::default());
+        for last in 0..count {
+            let address = SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + last), 123));
+            system.add_source(address, SourceConfig::default(), Instant::ZERO).expect("a new address");
+        }
+        let mut world = Self { system, template: AnswerTemplate::new(&variables), now: Instant::ZERO, nonce: 1 };
+        // Past the filling of the filters.
+        for _ in 0..count * 10 {
+            world.poll();
+        }
+        world
+    }
+
+    fn clock(&self) -> NtpTimestamp {
+        NtpTimestamp::new(4_000_000_000, 0) + NtpDuration::from_std(self.now.since(Instant::ZERO))
+    }
+
+    /// The next request that is due, its answer half a millisecond and some noise later.
+    fn poll(&mut self) {
+        self.now = self.now.max(self.system.next_timeout().expect("somebody is asked"));
+        self.system.handle_timeout(self.now);
+        self.nonce = self.nonce.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let clock = self.clock();
+        let Some(transmit) = self.system.poll_transmit(self.now, clock, self.nonce) else { return };
+        let (there, back) = (Duration::from_nanos(500_000 + self.nonce % 10_000), Duration::from_nanos(500_000));
+        let request = Request::parse(transmit.request.bytes()).expect("a request");
+        let time = clock + NtpDuration::from_std(there);
+        let answer = self.template.answer(&request, time, time);
+        self.now = self.now + there + back;
+        let clock = self.clock();
+        let _ = black_box(self.system.handle_datagram(&answer, transmit.request.to, clock, self.now));
+        let _ = black_box(self.system.poll_command());
+        while self.system.poll_event().is_some() {}
+    }
+}
+
+fn polls(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("client, one poll");
+    for count in [1_u32, 4, 16, 256, 1_024, 4_096] {
+        let mut world = World::new(Idle::default(), count);
+        group.bench_function(BenchmarkId::new("no discipline", count), |bench| bench.iter(|| world.poll()));
+    }
+    for count in [1_u32, 4, 16, 256, 1_024] {
+        let engine = rfc5905::Engine::new(Policy::default(), rfc5905::Options::default()).expect("a valid policy");
+        let mut world = World::new(engine, count);
+        group.bench_function(BenchmarkId::new("rfc5905", count), |bench| bench.iter(|| world.poll()));
+    }
+    for count in [1_u32, 4, 16, 256] {
+        let mut world = World::new(adaptive::Engine::<16>::new(Policy::default()).expect("a valid policy"), count);
+        group.bench_function(BenchmarkId::new("adaptive", count), |bench| bench.iter(|| world.poll()));
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(1_500))
+        .sample_size(20);
+    targets = polls
+}
+criterion_main!(benches);
