@@ -462,7 +462,9 @@ fn interleaved_mode_survives_loss_and_a_step() {
         slew_end: world.now,
         ..ntp_types::Applied::default()
     });
+    let next = world.requests.len();
     world.run_for(HOUR);
+    assert!(world.requests[next].2[24..40].iter().all(|octet| *octet == 0), "what is before a step is not completed");
     for sample in world.samples(id) {
         let expected = if sample.sent < Instant::ZERO + HOUR / 4 + Duration::from_secs(5) { 0 } else { -5_000_000_000 };
         let wrong = (sample.offset.to_nanos() - expected).abs();
@@ -471,4 +473,43 @@ fn interleaved_mode_survives_loss_and_a_step() {
     assert!(world.ignored.is_empty(), "{:?}", world.ignored.first());
     let basic = world.requests.iter().filter(|(_, _, bytes)| bytes[24..40].iter().all(|octet| *octet == 0)).count();
     assert!((3..=20).contains(&basic), "at the start, in the long silence and after the step: {basic}");
+}
+
+#[test]
+fn a_burst_is_a_volley_at_every_poll_while_the_server_answers() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", good);
+    world.add(server, SourceConfig { burst: true, ..config(6, 6, false) });
+    world.run_for(HOUR);
+    let gaps = world.gaps(server);
+    let short = gaps.iter().filter(|gap| **gap == 2.0).count();
+    assert!((150..=175).contains(&short), "three of four gaps: {short} of {}", gaps.len());
+    world.set_answering(server, false);
+    world.run_for(HOUR / 2);
+    let asked = world.asked(server);
+    world.run_for(HOUR);
+    assert!(world.asked(server) - asked < 60, "none into silence: {}", world.asked(server) - asked);
+}
+
+#[test]
+fn a_request_of_ours_that_a_step_spoils_leaves_no_hole_in_the_reach() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", |request, time, _| {
+        let round_trip = Duration::from_millis(400);
+        vec![(round_trip, answer(request, time, round_trip))]
+    });
+    let id = world.add(server, config(4, 4, false));
+    world.run_for(HOUR);
+    let next = world.system.next_timeout().unwrap();
+    world.run_until(next + Duration::from_millis(100));
+    let applied = ntp_types::Applied {
+        at: world.now,
+        stepped: NtpDuration::SECOND,
+        slew_end: world.now,
+        ..ntp_types::Applied::default()
+    };
+    world.system.handle_applied(&applied);
+    world.run_for(Duration::from_secs(10));
+    let association = world.system.association(id).unwrap();
+    assert_eq!((association.reach().to_string().as_str(), association.counters().discarded), ("377", 1));
 }

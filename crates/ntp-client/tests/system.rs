@@ -83,12 +83,14 @@ fn an_interval_that_gets_shorter_brings_the_next_request_forward_for_every_sourc
     }
     world.system.engine_mut().poll = Some(Poll::from_log2(10));
     world.run_for(HOUR * 3);
-    let before: Vec<_> = servers.iter().map(|server| world.asked(*server)).collect();
     world.system.engine_mut().poll = Some(Poll::from_log2(4));
     // The next sample of any source tells them all.
-    world.run_for(Duration::from_secs(1_100));
+    let next = world.system.next_timeout().unwrap();
+    world.run_until(next + Duration::from_secs(1));
+    let before: Vec<_> = servers.iter().map(|server| world.asked(*server)).collect();
+    world.run_for(Duration::from_secs(36));
     for (server, before) in servers.iter().zip(before) {
-        assert!(world.asked(*server) > before + 5, "{}", world.asked(*server));
+        assert!(world.asked(*server) >= before + 2, "{} after {before}", world.asked(*server));
     }
 }
 
