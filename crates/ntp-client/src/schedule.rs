@@ -121,9 +121,6 @@ impl Schedule {
         if lost {
             self.unanswered = self.unanswered.saturating_add(1);
         }
-        // Late by less than half the beat: it is kept. Later: it starts again from now, nothing is made up for.
-        let due = self.due.unwrap_or(now);
-        self.anchor = Some(if now.since(due) < self.beat() / 2 { due } else { now });
         self.soon = None;
         self.reach.shift();
         if self.volley.is_none() && self.burst && self.reach.is_reachable() {
@@ -134,6 +131,10 @@ impl Schedule {
             let requests_left = volley.requests_left.saturating_sub(1);
             (requests_left > 0).then_some(Volley { requests_left, ..volley })
         });
+        // Late by less than half of what comes next: the beat is kept. Later: it starts again from now, and nothing is
+        // made up for.
+        let due = self.due.unwrap_or(now);
+        self.anchor = Some(if now.since(due) < self.beat() / 2 { due } else { now });
         self.draw();
         self.settle();
         begins

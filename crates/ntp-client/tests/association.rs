@@ -492,6 +492,18 @@ fn a_burst_is_a_volley_at_every_poll_while_the_server_answers() {
 }
 
 #[test]
+fn a_burst_that_begins_late_makes_nothing_up() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", good);
+    world.add(server, SourceConfig { burst: true, ..config(6, 6, false) });
+    world.run_for(HOUR);
+    let asked = world.asked(server);
+    world.now = world.system.next_timeout().unwrap() + Duration::from_secs(25);
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(world.asked(server), asked + 1);
+}
+
+#[test]
 fn a_request_of_ours_that_a_step_spoils_leaves_no_hole_in_the_reach() {
     let mut world = World::new();
     let server = world.serve("192.0.2.1:123", |request, time, _| {
