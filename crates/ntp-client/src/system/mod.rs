@@ -9,7 +9,9 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use ntp_discipline::{Decision, Engine, Sample, ServerState, Status, SystemEstimate, Verdict};
-use ntp_types::{Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Precision, ReferenceId};
+use ntp_types::{
+    Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Poll, Precision, ReferenceId,
+};
 
 use crate::association::{reference_id_of, Answer, Association, Ignored, Request};
 use crate::pool::{Pool, PoolId};
@@ -67,6 +69,8 @@ pub struct System<E: Engine> {
     engine: E,
     states: Vec<E::Source>,
     slots: Vec<Slot>,
+    /// What the discipline last wanted of each slot, close together because it is looked through after every sample.
+    polls: Vec<Poll>,
     vacant: Vec<u32>,
     addresses: BTreeMap<SocketAddr, u32>,
     /// Every slot that has a request to come, by when.
@@ -107,6 +111,7 @@ impl<E: Engine> System<E> {
             engine,
             states: Vec::new(),
             slots: Vec::new(),
+            polls: Vec::new(),
             vacant: Vec::new(),
             addresses: BTreeMap::new(),
             queue: BTreeSet::new(),
@@ -388,6 +393,7 @@ impl<E: Engine> System<E> {
             None => {
                 let slot = u32::try_from(self.slots.len()).map_err(|_| AddError::Full)?;
                 self.slots.push(Slot::default());
+                self.polls.push(config.min_poll);
                 self.states.push(E::Source::default());
                 slot
             }
@@ -397,6 +403,9 @@ impl<E: Engine> System<E> {
         let first = now + FIRST_SPACING * (slot % FIRST_SPREAD);
         let association = Association::new(address, config, first, self.random);
         self.engine.open(&mut self.states, place, config.options());
+        if let Some(poll) = self.polls.get_mut(place) {
+            *poll = config.min_poll; // where its schedule starts
+        }
         let generation = self.slots.get_mut(place).map_or(0, |place| {
             let verdict = Verdict::default();
             place.held = Some(Held { association, pool, queued: None, verdict, falseticks: 0, reachable: false });
@@ -488,15 +497,15 @@ impl<E: Engine> System<E> {
         }
     }
 
-    /// Ask the engine how often each source is to be asked.
+    /// Ask the engine how often each source is to be asked. Only those for which that changed are touched.
     fn refresh_polls(&mut self) {
-        for slot in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
+        for slot in 0..u32::try_from(self.polls.len()).unwrap_or(u32::MAX) {
             let poll = self.engine.poll(&self.states, index(slot));
+            let Some(known) = self.polls.get_mut(index(slot)).filter(|known| **known != poll) else { continue };
+            *known = poll;
             if let Some(held) = self.slots.get_mut(index(slot)).and_then(|place| place.held.as_mut()) {
                 held.association.set_poll(poll);
-                if held.association.next_timeout() != held.queued {
-                    self.requeue(slot);
-                }
+                self.requeue(slot);
             }
         }
     }
