@@ -238,7 +238,9 @@ impl Generator<'_> {
         let Some(sent) = slot.sent.take() else { return };
         let stamp = slot.stamp;
         self.free.push(place);
-        if !self.load.is_echo && (answer[0] & 0x3f != 0x24 || answer[1] == 0) {
+        // A server without time of its own still does the work; one that refuses does not.
+        let is_refusal = answer[1] == 0 && matches!(&answer[12..16], b"RATE" | b"DENY" | b"RSTR");
+        if !self.load.is_echo && (answer[0] & 0x3f != 0x24 || is_refusal) {
             self.figures.invalid += 1;
             return;
         }
