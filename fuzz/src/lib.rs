@@ -19,6 +19,7 @@ mod leap_list;
 mod message;
 mod ntp_conf;
 mod reference;
+mod respond;
 mod round_trip;
 mod sysctl_conf;
 mod trailer;
@@ -34,6 +35,7 @@ pub use keys::keys;
 pub use leap_list::leap_list;
 pub use message::message;
 pub use ntp_conf::ntp_conf;
+pub use respond::respond;
 pub use round_trip::round_trip;
 pub use sysctl_conf::sysctl_conf;
 pub use trailer::trailer;
@@ -55,6 +57,7 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("discipline", discipline),
     ("leap_list", leap_list),
     ("client", client),
+    ("respond", respond),
     #[cfg(feature = "peers")]
     ("differential", |data| {
         let _ = differential(data);
