@@ -1,4 +1,5 @@
-//! One exchange between a client and a server, and a monitor's question, without std, without an allocator, with its own entry and panic handler.
+//! One exchange between a client and a server, and a monitor's question, without std, without an allocator, with its own
+//! entry and panic handler.
 //!
 //! That it links is the proof for std and alloc: neither has a symbol here. It is one for panics too: the handler calls a
 //! function that does not exist, so the linker refuses the program if any path to a panic is left in it.
