@@ -4,7 +4,9 @@
 //! every datagram of the batch, the system call, and every reply in front. Both parts are learnt here, as
 //! `first + each × count`, so that the timestamp can be taken ahead. Pure arithmetic: the caller reads the clock.
 
-use ntp_types::NtpDuration;
+use std::time::Duration;
+
+use ntp_types::{Instant, NtpDuration};
 
 /// How long after the clock reading at the start of a batch the reply in each position leaves.
 ///
@@ -31,12 +33,16 @@ pub struct SendLead {
     batches: u32,
     /// What went unsampled since the last sample.
     unsampled: usize,
+    /// When that was.
+    sampled: Instant,
 }
 
 /// While learning, every batch is sampled; after so many samples, one reply in [`RARE`].
 const OFTEN: u32 = 256;
 /// See [`OFTEN`]: a batch of many counts for many, a batch of one for two. A sample costs about as much as one reply.
 const RARE: usize = 128;
+/// A sample is old after so long: sending from a rest takes longer than in a rush, and time for samples there is.
+const STALE: Duration = Duration::from_millis(4);
 
 impl Default for SendLead {
     fn default() -> Self {
@@ -48,7 +54,7 @@ impl SendLead {
     /// Nothing learnt: everything leaves at once.
     #[must_use]
     pub const fn new() -> Self {
-        Self { work: Line::NEW, send: Line::NEW, batches: 0, unsampled: 0 }
+        Self { work: Line::NEW, send: Line::NEW, batches: 0, unsampled: 0, sampled: Instant::ZERO }
     }
 
     /// How long after the clock reading the reply in `position` (from 0) leaves, in a batch of `received` datagrams.
@@ -65,16 +71,18 @@ impl SendLead {
         duration(of(&self.work, received) + of(&self.send, position))
     }
 
-    /// Which of `replies` to stamp in the batch that goes out now, if any. Call it once for each batch.
+    /// Which of `replies` to stamp in the batch that goes out at `now`, if any. Call it once for each batch.
     #[must_use]
     #[inline]
-    pub fn sample(&mut self, replies: usize) -> Option<usize> {
+    pub fn sample(&mut self, replies: usize, now: Instant) -> Option<usize> {
         self.batches = self.batches.wrapping_add(1);
         self.unsampled = self.unsampled.saturating_add(replies + 1);
-        if replies == 0 || (self.send.samples >= OFTEN && self.unsampled < RARE) {
+        let is_old = now.since(self.sampled) >= STALE;
+        if replies == 0 || (self.send.samples >= OFTEN && self.unsampled < RARE && !is_old) {
             return None;
         }
         self.unsampled = 0;
+        self.sampled = now;
         // Positions in turn by a multiplicative step, so that no rhythm of the load hides one.
         let turn = self.batches.wrapping_mul(0x9e37_79b1) >> 8;
         usize::try_from(turn).ok().map(|turn| turn % replies)
@@ -231,12 +239,14 @@ mod tests {
         let mut lead = SendLead::new();
         let mut seen = [false; 16];
         for _ in 0..256 {
-            seen[lead.sample(16).unwrap()] = true;
+            seen[lead.sample(16, Instant::ZERO).unwrap()] = true;
             lead.learn_send(0, nanos(1_000));
         }
         assert_eq!(seen, [true; 16]);
-        assert_eq!((0..6400).filter_map(|_| lead.sample(3)).count(), 200);
-        assert_eq!(lead.sample(0), None);
+        assert_eq!((0..6400).filter_map(|_| lead.sample(3, Instant::ZERO)).count(), 200);
+        let seen = (0..100).filter_map(|milli| lead.sample(1, Instant::from_nanos(milli * 1_000_000))).count();
+        assert!((23..=26).contains(&seen), "{seen} of a hundred in as many milliseconds");
+        assert_eq!(lead.sample(0, Instant::ZERO), None);
     }
 
     proptest! {

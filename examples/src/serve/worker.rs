@@ -178,11 +178,11 @@ impl<'a> Worker<'a> {
         });
         let ready = Stamp::user_now().time;
         self.lead.learn_work(received, ready.since(start));
-        self.send(ready);
+        self.send(ready, now);
     }
 
-    fn send(&mut self, ready: NtpTimestamp) {
-        let sample = self.lead.sample(self.batch.replies());
+    fn send(&mut self, ready: NtpTimestamp, now: Instant) {
+        let sample = self.lead.sample(self.batch.replies(), now);
         for position in 0..if self.interleaved.is_empty() { 0 } else { self.batch.replies() } {
             if sample == Some(position) || self.interleaved.iter().any(|&(place, _)| place == position) {
                 self.batch.stamp(position);
