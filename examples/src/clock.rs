@@ -1,6 +1,6 @@
 //! The clock an agent disciplines: one that exists only as numbers, or the machine's.
 
-use ntp_clock::{ClockError, ReadClock, Reading, SoftwareClock, SteerClock, SystemClock};
+use ntp_clock::{rescue, ClockError, ReadClock, Reading, SoftwareClock, SteerClock, SystemClock};
 use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
 
 /// Either clock.
@@ -13,6 +13,18 @@ pub enum AgentClock {
 }
 
 impl AgentClock {
+    /// The machine's clock, watched: however this process ends, no slew outlives it. Handlers of signals come first.
+    #[must_use]
+    pub fn machine() -> Self {
+        // Neither net is worth failing for: without them the clock still sets itself back when it is dropped.
+        let _ = rescue::restore_on_signals();
+        // What is preloaded between a program and the system need not stand a second process.
+        if std::env::var_os("LD_PRELOAD").is_none() {
+            let _ = rescue::start_guard();
+        }
+        Self::System(SystemClock::new())
+    }
+
     /// What this clock showed when the machine's clock, by which sockets stamp, showed `stamp`.
     #[must_use]
     pub fn time_of(&self, stamp: NtpTimestamp) -> NtpTimestamp {

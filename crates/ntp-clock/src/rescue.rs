@@ -25,7 +25,7 @@ use crate::{ClockError, Operation};
 static GUARD: Mutex<Option<File>> = Mutex::new(None);
 
 /// From now on a deadly signal sets the clock back before it ends the process. Signals that have a handler already are left
-/// to it.
+/// to it: install your own before, because one installed later may call this one, which ends the process.
 ///
 /// # Errors
 /// [`ClockError`] when the system refuses.

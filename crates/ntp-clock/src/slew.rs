@@ -16,8 +16,8 @@ const SELF_ENDING_MICROS_PER_SECOND: i64 = 500;
 ///
 /// | slew | way | after SIGKILL |
 /// |---|---|---|
-/// | at most `harmless_rate` | frequency: exact and even | that rate: 1 ppm is 3.6 ms in an hour |
-/// | fits into its duration at 500 µs/s | the kernel's own, which ends by itself; whole microseconds | nothing |
+/// | at most `harmless_rate` | frequency: exact and even | that rate: 10 ppm are 36 ms in an hour |
+/// | fits into its duration at 500 µs/s | the kernel's own, which ends by itself; whole microseconds, and on an idle machine some tens of them more or less | nothing |
 /// | faster | tick and frequency, up to `max_rate` | its rate, unless a [guard](crate::rescue) stands by |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)]
@@ -31,9 +31,9 @@ pub struct SlewPolicy {
 }
 
 impl Default for SlewPolicy {
-    /// 10 000 ppm, 1 ppm, yes.
+    /// 10 000 ppm, 10 ppm, yes.
     fn default() -> Self {
-        Self { max_rate: Frequency::from_ppm(10_000), harmless_rate: Frequency::from_ppm(1), self_ending: true }
+        Self { max_rate: Frequency::from_ppm(10_000), harmless_rate: Frequency::from_ppm(10), self_ending: true }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Parser, ValueEnum};
 use ntp_client::{known_lag, SourceConfig, System, SystemConfig};
-use ntp_clock::{ReadClock, SoftwareClock, SteerClock, SystemClock};
+use ntp_clock::{ReadClock, SoftwareClock, SteerClock};
 use ntp_discipline::{adaptive, rfc5905, Engine, Policy, StepLimit};
 use ntp_examples::address::Host;
 use ntp_examples::agent::{Agent, Failure};
@@ -222,7 +222,7 @@ fn follow<E: Engine>(arguments: &Arguments, system: System<E>, stop: &Stop, styl
     let drift = Drift::load(arguments.driftfile.clone()).map_err(std::io::Error::other)?;
     let mut clock = match arguments.clock {
         Clock::Software => AgentClock::Software(SoftwareClock::realtime()),
-        Clock::System => AgentClock::System(SystemClock::new()),
+        Clock::System => AgentClock::machine(),
     };
     let title = match arguments.clock {
         Clock::Software => "ntp-agent: a software clock; the machine's is left alone",
