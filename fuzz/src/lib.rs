@@ -8,6 +8,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // likewise
 
 mod client;
+mod clock_files;
 mod control;
 mod decode;
 #[cfg(feature = "peers")]
@@ -25,6 +26,7 @@ mod sysctl_conf;
 mod trailer;
 
 pub use client::client;
+pub use clock_files::clock_files;
 pub use control::control;
 pub use decode::decode;
 #[cfg(feature = "peers")]
@@ -53,6 +55,7 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("keys", keys),
     ("message", message),
     ("ntp_conf", ntp_conf),
+    ("clock_files", clock_files),
     ("sysctl_conf", sysctl_conf),
     ("discipline", discipline),
     ("leap_list", leap_list),
