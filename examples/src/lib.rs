@@ -15,6 +15,7 @@ pub mod plot;
 pub mod ports;
 pub mod roster;
 pub mod serve;
+pub mod sim;
 pub mod stop;
 pub mod summary;
 pub mod table;

@@ -14,6 +14,7 @@
 //! | [`metrics`] | what a run is judged by |
 //! | [`baseline`] | scenarios with the figures of other clients on them |
 //! | [`more`] | further scenarios |
+//! | [`table`] | all scenarios over several seeds, scored |
 //!
 //! A run depends on nothing but its scenario and its seed, to the last bit, on every target: randomness is the crate's
 //! own, mathematics go through `libm`.
@@ -47,6 +48,7 @@ pub mod oscillator;
 pub mod random;
 pub mod scenario;
 pub mod server;
+pub mod table;
 pub mod whole;
 pub mod world;
 

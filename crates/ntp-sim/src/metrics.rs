@@ -29,6 +29,8 @@ pub struct Metrics {
     pub to_1ms: Option<u32>,
     /// The same for 0.1 ms.
     pub to_100us: Option<u32>,
+    /// Seconds from the end of the scenario's event until the error was under 1 ms and stayed there for a minute.
+    pub recovery: Option<u32>,
     /// Requests sent after settling.
     pub packets: u32,
     /// Requests sent in all.
@@ -42,6 +44,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// The same with the time to recover from what was over at `event`.
+    #[must_use]
+    pub fn recovered(self, seconds: &[Second], event: Option<u32>) -> Self {
+        let from = event.and_then(|event| usize::try_from(event).ok());
+        Self { recovery: from.and_then(|from| time_to(seconds.get(from..)?, 1e-3)), ..self }
+    }
+
     /// The figures of a run of `seconds`, of which the first `settle` are left out where the field says so.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)] // counts of seconds
@@ -59,6 +68,7 @@ impl Metrics {
             rms_frequency: libm::sqrt(settled.iter().map(|s| s.frequency * s.frequency).sum::<f64>() / n),
             to_1ms: time_to(seconds, 1e-3),
             to_100us: time_to(seconds, 1e-4),
+            recovery: None,
             violations: violations as u32,
             claims,
             packets: 0,

@@ -133,7 +133,7 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
             packets: self.packets,
             packets_in_all: self.packets_in_all,
             steps: self.steps,
-            ..Metrics::of(&self.seconds, settle)
+            ..Metrics::of(&self.seconds, settle).recovered(&self.seconds, self.scenario.event)
         };
         (metrics, self.seconds)
     }

@@ -191,7 +191,14 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
     }
 
     fn poll(&self, sources: &[Source], index: usize) -> Poll {
-        sources.get(index).map_or(Poll::DEFAULT_MIN, |source| source.planner.poll())
+        let Some(source) = sources.get(index) else { return Poll::DEFAULT_MIN };
+        if source.samples > 0 && source.is_synchronized() {
+            return source.planner.poll();
+        }
+        // One that brings no time is asked no more often than those that do.
+        let (min, max) = source.polls();
+        let members = self.fusion.member_indices().filter_map(|i| sources.get(i));
+        members.map(|member| member.planner.poll()).max().map_or(min, |poll| poll.clamp(min, max))
     }
 
     fn source(&self, sources: &[Source], index: usize, now: Instant) -> SourceEstimate {

@@ -23,8 +23,6 @@ const JOINS_FROM: u32 = 8;
 /// A source is silent after so many polls and seconds without a sample.
 const SILENT_POLLS: f64 = 3.5;
 const SILENT_SECONDS: f64 = 20.0;
-/// How long the first set-up waits for every source to have a vote, in seconds.
-const PATIENCE: f64 = 12.0;
 /// Votes lost in a row until a member is expelled; samples in a row that do not fit until one counts as astray.
 const EXPELLED: u8 = 2;
 const ASTRAY: u8 = 2;
@@ -50,18 +48,18 @@ pub(super) enum Fused {
 /// Membership and the joint estimate.
 #[derive(Debug, Clone)]
 pub(super) struct Fusion<const N: usize> {
-    joint: Option<Joint<N>>,
+    pub(super) joint: Option<Joint<N>>,
     /// The instant the joint estimate stands at.
-    at: Instant,
+    pub(super) at: Instant,
     /// The source whose witness is the estimate while there is no joint one.
-    leader: Option<usize>,
-    members: [bool; N],
+    pub(super) leader: Option<usize>,
+    pub(super) members: [bool; N],
     /// What the last votes found.
     pub(super) selection: Selection<N>,
     asymmetry: Asymmetry,
     first_sample: Option<Instant>,
     /// No majority was ever reached: the joint estimate holds the level and learns the frequency.
-    undecided: bool,
+    pub(super) undecided: bool,
 }
 
 impl<const N: usize> Fusion<N> {
@@ -137,8 +135,10 @@ impl<const N: usize> Fusion<N> {
         let mut distances = [f64::INFINITY; N];
         for (i, slot) in distances.iter_mut().enumerate().filter(|(i, _)| self.is_member(*i)) {
             let bias = biases.get(i).copied().unwrap_or_default();
-            *slot =
-                bias.abs() + sources.get(i).map_or(f64::INFINITY, |source| source.distance() + source.path.unseen());
+            *slot = bias.abs()
+                + sources
+                    .get(i)
+                    .map_or(f64::INFINITY, |source| source.distance() + source.path.unseen() + source.doubt);
         }
         distances.sort_unstable_by(f64::total_cmp);
         let count = self.members.iter().filter(|&&is| is).count();
@@ -206,60 +206,6 @@ impl<const N: usize> Fusion<N> {
         } else {
             fused
         }
-    }
-
-    /// Until a majority stands behind the estimate for the first time.
-    fn set_up(
-        &mut self,
-        sources: &mut [Source],
-        index: usize,
-        taken: &Taken,
-        candidates: &[Candidate; N],
-        (waited, clock, now): (f64, f64, Instant),
-    ) -> Fused {
-        let live = candidates.iter().filter(|candidate| candidate.live).count();
-        if self.joint.is_none() {
-            let open = sources.iter().take(N).filter(|source| source.is_selectable());
-            let (all, answered) = open.fold((0, 0), |(a, b), source| (a + 1, b + usize::from(source.samples > 0)));
-            if live < all && (waited < PATIENCE || 2 * live <= answered) {
-                return if self.leader == Some(index) { Fused::Yes } else { Fused::No };
-            }
-        }
-        if self.selection.majority {
-            self.undecided = false;
-            self.members = self.selection.agreeing;
-            self.joint = None;
-            self.build(sources, now, true);
-            return Fused::Yes;
-        }
-        let is_new = self.joint.is_none() || candidates.iter().zip(&self.members).any(|(c, &is)| c.live != is);
-        if is_new {
-            self.hold(sources, candidates, clock, now);
-            return Fused::Yes;
-        }
-        match (taken, sources.get(index)) {
-            (Taken::Absorbed(observation), Some(source)) if self.is_member(index) => {
-                self.take(index, observation, source.at, true);
-                Fused::Yes
-            }
-            _ => Fused::No,
-        }
-    }
-
-    /// Without a majority: the clock stays where it is, or goes to the nearest edge of what any source allows. So it is
-    /// never made worse if at least one of them is right.
-    fn hold(&mut self, sources: &[Source], candidates: &[Candidate; N], clock: f64, now: Instant) {
-        let live = || candidates.iter().filter(|candidate| candidate.live);
-        let lowest = live().map(|c| c.offset - c.distance).fold(f64::INFINITY, f64::min);
-        let highest = live().map(|c| c.offset + c.distance).fold(f64::NEG_INFINITY, f64::max);
-        if lowest > highest {
-            return;
-        }
-        self.undecided = true;
-        self.members = candidates.map(|candidate| candidate.live);
-        let members = self.as_members(sources, now);
-        self.at = now;
-        self.joint = Some(Joint::undecided(&members, clock.clamp(lowest, highest), highest - lowest));
     }
 
     /// A lone source leads.
@@ -335,7 +281,7 @@ impl<const N: usize> Fusion<N> {
         Fused::Yes
     }
 
-    fn take(&mut self, index: usize, observation: &Observation, at: Instant, alone: bool) -> bool {
+    pub(super) fn take(&mut self, index: usize, observation: &Observation, at: Instant, alone: bool) -> bool {
         let Some(joint) = &mut self.joint else { return false };
         joint.predict(at.since(self.at).as_secs_f64());
         // A sample from before the last one of another source is moved to where the estimate stands.
@@ -368,7 +314,7 @@ impl<const N: usize> Fusion<N> {
     }
 
     /// Builds the joint estimate from the members' witnesses at `now`; biases are kept, `bounded` or as they are.
-    fn build(&mut self, sources: &[Source], now: Instant, bounded: bool) {
+    pub(super) fn build(&mut self, sources: &[Source], now: Instant, bounded: bool) {
         let members = self.as_members(sources, now);
         let mut biases = self.joint.as_ref().map_or([0.0; N], Joint::biases);
         for (bias, member) in biases.iter_mut().zip(&members) {
@@ -379,7 +325,7 @@ impl<const N: usize> Fusion<N> {
         self.joint = Some(Joint::build(&members, &biases));
     }
 
-    fn as_members(&self, sources: &[Source], now: Instant) -> [Option<Member>; N] {
+    pub(super) fn as_members(&self, sources: &[Source], now: Instant) -> [Option<Member>; N] {
         core::array::from_fn(|i| {
             let is = self.members.get(i).copied().unwrap_or(false);
             sources

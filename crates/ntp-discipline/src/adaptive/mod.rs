@@ -31,6 +31,7 @@ mod path;
 mod planner;
 mod readout;
 mod select;
+mod setup;
 mod source;
 mod steering;
 

@@ -1,5 +1,6 @@
 //! What has been learnt of the path to one source: its base delay, its queues, and how they lean.
 
+use super::bank::Estimate;
 use super::delays::Delays;
 use super::observation::Observation;
 
@@ -28,6 +29,8 @@ const QUEUE_FLOOR_SECONDS: f64 = 1e-7;
 ///
 /// Else a tilt by chance times a wide interval drags the clock to its edge.
 const FOREIGN: f64 = 8.0;
+/// Such a sample's part of one way is as usual within this many means of that way's queue.
+const USUAL: f64 = 5.0;
 /// A rise of the delay is symmetric, and the path has changed, while the last offsets moved less than this part of it.
 ///
 /// Half way between 0, a symmetric rise, and one half, a one-sided one.
@@ -96,8 +99,9 @@ impl Path {
         self.delays.push(delay);
     }
 
-    /// What an offset is worth that came with this delay, by all that is known of the path now.
-    pub(crate) fn assess(&self, offset: f64, delay: f64) -> Observation {
+    /// What an offset is worth that came with this delay, by all that is known of the path now; `believed` is the estimate
+    /// before it.
+    pub(crate) fn assess(&self, offset: f64, delay: f64, believed: &Estimate) -> Observation {
         let spread = self.spread();
         let unseen = self.unseen();
         let early = if self.len() < EARLY { EARLY_SOFTNESS * spread } else { 0.0 };
@@ -106,7 +110,11 @@ impl Path {
             offset,
             half_width,
             softness: SOFTNESS * unseen + early + STAMP_NOISE,
-            tilt: if self.len() > TILT_FROM && !is_foreign(half_width, spread) { self.tilt(spread) } else { 0.0 },
+            tilt: match (self.len() > TILT_FROM, is_foreign(half_width, spread)) {
+                (false, _) => 0.0,
+                (true, false) => self.tilt(spread),
+                (true, true) => self.foreign_tilt(half_width, spread, offset, believed),
+            },
             spread,
         }
     }
@@ -151,9 +159,28 @@ impl Path {
 
     /// κ = 1/u − 1/d.
     fn tilt(&self, spread: f64) -> f64 {
+        let (up, down) = self.queues(spread);
+        1.0 / up - 1.0 / down
+    }
+
+    /// κ of a sample whose excess comes from another distribution. Where one way's part is as usual, it was the other way
+    /// that was foreign, of no known distribution, and κ is that of the usual way alone. Otherwise nothing is known.
+    fn foreign_tilt(&self, half_width: f64, spread: f64, offset: f64, believed: &Estimate) -> f64 {
+        let (up, down) = self.queues(spread);
+        let (residual, deviation) = (offset - believed.offset, libm::sqrt(believed.xx));
+        let is_usual = |queued: f64, mean: f64| deviation < mean && queued < USUAL * mean;
+        match (is_usual(half_width + residual, up), is_usual(half_width - residual, down)) {
+            (true, false) => 1.0 / up,
+            (false, true) => -1.0 / down,
+            _ => 0.0,
+        }
+    }
+
+    /// Means of the two queues, in seconds.
+    fn queues(&self, spread: f64) -> (f64, f64) {
         let floor = QUEUE_FLOOR * spread + QUEUE_FLOOR_SECONDS;
         let weight = self.weight.max(1.0);
-        1.0 / (self.queued_up / weight + floor) - 1.0 / (self.queued_down / weight + floor)
+        (self.queued_up / weight + floor, self.queued_down / weight + floor)
     }
 }
 

@@ -99,7 +99,7 @@ impl<const N: usize> Engine<N> {
         let seconds = NtpDuration::from_seconds_f64;
         described.offset = seconds(estimate.offset) - self.corrected(now);
         let members = || self.fusion.member_indices().filter_map(|i| sources.get(i));
-        let newest = members().filter_map(|source| source.last).map(|sample| sample.received).max();
+        let newest = members().filter_map(|source| source.absorbed).max();
         // A frequency that changed unseen since the last sample is what RFC 5905's tolerance is for.
         let drift = FREQUENCY_TOLERANCE.over(now.since(newest.unwrap_or(updated))).to_seconds_f64();
         let doubt = BOUND * libm::sqrt(estimate.xx) + drift;

@@ -120,7 +120,7 @@ pub(crate) fn select<const N: usize>(
         }
     }
 
-    let agreeing = agreeing_offsets(candidates, &possible, &live, count, clock, asymmetry);
+    let agreeing = agreeing_offsets(candidates, &possible, count, clock, asymmetry);
     let agreeing = agreeing_frequencies(candidates, agreeing, count, clock);
     Selection { possible, agreeing, majority }
 }
@@ -129,7 +129,6 @@ pub(crate) fn select<const N: usize>(
 fn agreeing_offsets<const N: usize>(
     candidates: &[Candidate; N],
     possible: &[bool; N],
-    live: &[bool; N],
     count: usize,
     clock: Option<Witnessed>,
     asymmetry: Asymmetry,
@@ -143,11 +142,13 @@ fn agreeing_offsets<const N: usize>(
         };
         candidates.get(i).is_some_and(|c| c.member || clock.map_or(true, |clock| agrees(c, clock)))
     });
-    let is_majority = |set: &[bool; N]| 2 * set.iter().filter(|&&is| is).count() > count;
-    let voters = if is_majority(&voters) { voters } else { *possible };
-    let (depth, agreeing) = deepest(&fine, &voters, clock.map(|clock| clock.offset));
-    if 2 * depth > count || live.iter().filter(|&&is| is).count() == 1 {
-        return agreeing;
+    let near = clock.map(|clock| clock.offset);
+    // Where they are no majority by themselves, all have a voice again: else a clock that followed liars would keep them.
+    for voters in [&voters, possible] {
+        let (depth, agreeing) = deepest(&fine, voters, near);
+        if 2 * depth > count || count == 1 {
+            return agreeing;
+        }
     }
     match clock {
         Some(clock) => {

@@ -37,6 +37,9 @@ pub struct Source {
     pub(crate) last: Option<Sample>,
     replay: Replay,
     gross: u8,
+    /// When a sample was last absorbed, and how far off the one lay that was not, in seconds.
+    pub(crate) absorbed: Option<Instant>,
+    pub(crate) doubt: f64,
     /// Samples in a row at which selection left it out while it was a member.
     pub(crate) outvoted: u8,
     /// Samples in a row that did not fit the joint estimate.
@@ -128,6 +131,8 @@ impl Default for Source {
             last: None,
             replay: Replay::new((0.0, UNKNOWN_FREQUENCY)),
             gross: 0,
+            absorbed: None,
+            doubt: 0.0,
             outvoted: 0,
             misfits: 0,
         }
@@ -170,19 +175,21 @@ impl Source {
         self.last = Some(*sample);
         self.samples = self.samples.saturating_add(1);
         self.path.push(delay);
-        let observation = self.path.assess(offset, delay);
         let earlier = Earlier { at, offset, delay };
         if self.replay.is_complete(self.witness.samples()) {
             self.witness.predict(at.since(self.at).as_secs_f64());
             self.at = self.at.max(at);
         }
         let estimate = self.estimate(at);
+        let observation = self.path.assess(offset, delay, &estimate);
         if self.witness.samples() >= SETTLED && is_gross(&observation, &estimate) {
             self.gross += 1;
             if self.gross < GROSS_LIMIT {
+                self.doubt = (offset - estimate.offset).abs();
                 return Taken::Gross;
             }
             self.gross = 0;
+            self.settle(sample.received);
             let ff = estimate.ff.max(RESTART_FREQUENCY);
             self.replay = Replay::new((estimate.frequency, ff));
             self.witness.forget();
@@ -190,6 +197,7 @@ impl Source {
             return Taken::Restarted(observation);
         }
         self.gross = 0;
+        self.settle(sample.received);
         if self.witness.samples() == 0 {
             self.replay = Replay::new(frequency);
         }
@@ -205,6 +213,10 @@ impl Source {
         Taken::Absorbed(observation)
     }
 
+    fn settle(&mut self, at: Instant) {
+        (self.absorbed, self.doubt) = (Some(at), 0.0);
+    }
+
     /// Filters all samples so far once more, each by what is known of the path now.
     fn start_again(&mut self, newest: Earlier) {
         self.replay.push(newest);
@@ -212,13 +224,14 @@ impl Source {
         let replay = self.replay;
         self.path.scatters(replay.scatter());
         for (number, sample) in replay.samples().enumerate() {
-            let observation = self.path.assess(sample.offset, sample.delay);
             if number == 0 {
+                let observation = self.path.assess(sample.offset, sample.delay, &Estimate::default());
                 self.witness.restart(first(&observation, sample.delay, replay.frequency));
             } else {
                 self.witness.predict(sample.at.since(self.at).as_secs_f64());
             }
             self.at = sample.at;
+            let observation = self.path.assess(sample.offset, sample.delay, &self.witness.estimate(0.0));
             self.witness.update(&observation);
             let estimate = self.witness.estimate(0.0);
             self.path.learn(&observation, estimate.offset);

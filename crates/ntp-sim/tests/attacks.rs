@@ -1,0 +1,53 @@
+//! What others send does not move the clock.
+
+use ntp_sim::attack::Attack;
+use ntp_sim::network::{Event, When};
+use ntp_sim::scenario::Scenario;
+use ntp_sim::server::{Fault, Server};
+
+fn quiet() -> Scenario {
+    Scenario::new("quiet", "three good servers, an hour and a half")
+        .server(Server::exponential(5e-3, 3e-4))
+        .server(Server::exponential(1e-2, 3e-4))
+        .server(Server::exponential(2e-2, 5e-4))
+        .watch(1_800, 5_400)
+}
+
+#[test]
+fn floods_replays_and_spoofed_kisses_change_nothing() {
+    let (calm, _) = ntp_sim::run(&quiet(), 1);
+    let always = When::since(0.0);
+    let attacked = quiet()
+        .attack(Attack::Flood(always, 20))
+        .attack(Attack::Rubbish(always, 20))
+        .attack(Attack::SpoofedKiss(always, 5, *b"DENY"))
+        .attack(Attack::SpoofedKiss(always, 5, *b"RATE"))
+        .attack(Attack::Replay(always, 0.5))
+        .attack(Attack::Replay(always, 70.0));
+    let (stormy, _) = ntp_sim::run(&attacked, 1);
+    assert!(calm.rms > 0.0 && calm.rms < 1e-3, "{calm:?}");
+    // Not a bit: nothing of it passes the checks, and no random number of the network depends on it.
+    assert_eq!(stormy, calm);
+}
+
+#[test]
+fn a_delaying_attacker_is_outvoted() {
+    let delayed = Server::exponential(5e-3, 3e-4);
+    let delayed = Server { down: delayed.down.clone().event(When::since(2_000.0), Event::Longer(0.4)), ..delayed };
+    let (attacked, _) = ntp_sim::run(&quiet().server(delayed), 1);
+    assert!(attacked.max < 2e-3 && attacked.violations == 0, "{attacked:?}");
+}
+
+#[test]
+fn a_server_that_kisses_is_asked_no_more_and_one_without_time_is_not_followed() {
+    let wrong = Server::exponential(1e-3, 1e-4).wrong_by(5.0);
+    let always = When::since(0.0);
+    let with = quiet()
+        .server(wrong.clone().fault(Fault::Kiss(always, *b"DENY")))
+        .server(wrong.fault(Fault::Unsynchronized(always)));
+    let (figures, _) = ntp_sim::run(&with, 1);
+    assert!(figures.max < 2e-3 && figures.violations == 0, "{figures:?}");
+    // Three good ones, the one without time, and a single request to the one that said no.
+    let (calm, _) = ntp_sim::run(&quiet(), 1);
+    assert!(figures.packets_in_all <= calm.packets_in_all * 4 / 3 + 12, "{figures:?} against {calm:?}");
+}

@@ -1,0 +1,113 @@
+//! Runs the table of simulated scenarios and prints it, chrony's figures beside ours.
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ntp_examples::{plot, sim};
+use ntp_sim::table::{self, Entry, Line, Polling};
+
+/// Simulated scenarios of the real client and real servers, scored: oscillators, networks, liars and attackers, seeded
+/// and the same to the last bit on every machine.
+#[derive(Debug, Parser)]
+#[command(name = "ntp-sim", version)]
+struct Arguments {
+    /// Scenarios to run; all without any.
+    scenarios: Vec<String>,
+    /// Only list them.
+    #[arg(long)]
+    list: bool,
+    /// Seeds to run each with.
+    #[arg(long, default_value_t = table::SEEDS, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// With the poll fixed at 6, or free; both without it.
+    #[arg(long, value_enum)]
+    poll: Option<Poll>,
+    /// One JSON object per line instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// Write the first scenario's first seed as a plot: offset over time with the error bound as a band.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Compare the table with this file instead of printing it; exit 1 and show both where they differ.
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Poll {
+    #[value(name = "6")]
+    Fixed,
+    Free,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("ntp-sim: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+    let entries = chosen(arguments)?;
+    if arguments.list {
+        sim::list(&entries);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let (Some(path), Some(entry)) = (&arguments.plot, entries.first()) {
+        let (_, seconds) = ntp_sim::run(&entry.scenario, 1);
+        plot::write(path, &entry.scenario.about, &sim::trace(&seconds))?;
+    }
+    let progress = ProgressBar::with_draw_target(
+        Some(entries.len() as u64 * arguments.seeds),
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+    );
+    progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left: {msg}")?);
+    let is_text = !arguments.json && arguments.check.is_none();
+    if is_text {
+        println!("{}", table::HEAD);
+    }
+    let mut lines = Vec::new();
+    for entry in &entries {
+        progress.set_message(entry.scenario.name.clone());
+        let line = table::line(entry, arguments.seeds, || progress.inc(1));
+        progress.suspend(|| show(&line, arguments));
+        lines.push(line);
+    }
+    progress.finish_and_clear();
+    if is_text {
+        table::summaries(&lines).iter().for_each(|summary| println!("{summary}"));
+    }
+    match &arguments.check {
+        Some(path) => sim::check(&std::fs::read_to_string(path)?, &table::text(&lines)),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn show(line: &Line, arguments: &Arguments) {
+    if arguments.json {
+        println!("{}", sim::json(line));
+    } else if arguments.check.is_none() {
+        println!("{}", line.to_string().trim_end());
+    }
+}
+
+fn chosen(arguments: &Arguments) -> Result<Vec<Entry>, String> {
+    let all = table::entries();
+    if let Some(name) = arguments.scenarios.iter().find(|name| all.iter().all(|entry| entry.scenario.name != **name)) {
+        return Err(format!("no scenario {name:?}; --list shows them"));
+    }
+    let polls = |entry: &Entry| match arguments.poll {
+        None => true,
+        Some(Poll::Fixed) => entry.polling == Polling::Fixed,
+        Some(Poll::Free) => entry.polling == Polling::Free,
+    };
+    let named = |entry: &Entry| arguments.scenarios.is_empty() || arguments.scenarios.contains(&entry.scenario.name);
+    Ok(all.into_iter().filter(|entry| polls(entry) && named(entry)).collect())
+}
