@@ -22,8 +22,9 @@ const QUEUE_PRIOR: f64 = 10.0;
 const QUEUE_PRIOR_SIZE: f64 = 0.6;
 /// … and are used for the tilt from this many samples on.
 const TILT_FROM: usize = 12;
-/// Floor under the queues' means, in units of spread: it keeps the tilt finite.
-const QUEUE_FLOOR: f64 = 0.1;
+/// Floor under the queues' means, in units of spread: it keeps the tilt finite. 0.1 cost a tenth where one way hardly
+/// queues and polls are rare.
+const QUEUE_FLOOR: f64 = 0.04;
 const QUEUE_FLOOR_SECONDS: f64 = 1e-7;
 /// A sample whose excess is beyond this many spreads comes from another distribution: no tilt, nothing learnt from it.
 ///
