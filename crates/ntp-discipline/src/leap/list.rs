@@ -66,7 +66,7 @@ pub enum LeapListError {
 }
 
 impl LeapList {
-    /// Read a table. The hash is kept, not verified: see [`parse_verified`](Self::parse_verified).
+    /// Read a table. The hash is kept, not verified: that takes the feature `sha1`.
     ///
     /// # Errors
     /// [`LeapListError`] names the first line that is wrong.
