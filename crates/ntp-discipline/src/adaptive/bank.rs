@@ -28,6 +28,10 @@ const COUNTS: f64 = 0.02;
 /// Least variances, (10⁻¹² s)² and (10⁻¹² s/s)²: they keep the covariance positive whatever the rounding.
 pub(crate) const LEAST_VARIANCE: f64 = 1e-24;
 
+/// The largest offset from the origin, in seconds (317 years), and the largest variance of one.
+const MOST_OFFSET: f64 = 1e10;
+const MOST_OFFSET_VARIANCE: f64 = 1e20;
+
 /// Mean and covariance of offset and frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Estimate {
@@ -54,6 +58,17 @@ impl Estimate {
             xf: self.xf + d * self.ff + wander_squared * d * d / 2.0,
             ff: self.ff + wander_squared * d,
         }
+        .bounded()
+    }
+
+    /// The same within what any clock can be: whatever is put in, nothing here grows until it is no number.
+    pub(crate) fn bounded(self) -> Self {
+        let within = |value: f64, most: f64| value.max(-most).min(most);
+        let (xx, ff) = (within(self.xx, MOST_OFFSET_VARIANCE), within(self.ff, 1.0));
+        let (xx, ff) = (xx.max(LEAST_VARIANCE), ff.max(LEAST_VARIANCE));
+        // Cauchy and Schwarz hold to rounding; where a bound broke them, the covariance gives way.
+        let xf = within(self.xf, 0.999_999 * libm::sqrt(xx * ff));
+        Self { offset: within(self.offset, MOST_OFFSET), frequency: within(self.frequency, 1.0), xx, xf, ff }
     }
 
     /// Mean and covariance of several, with weights that sum to one.
@@ -79,9 +94,7 @@ impl Estimate {
         self.ff = (self.ff - gain * gain * (self.xx - left)).max(LEAST_VARIANCE);
         self.xf = gain * left;
         self.xx = left;
-        // Cauchy and Schwarz hold to rounding; where the floor above broke them, the covariance gives way.
-        let most = 0.999_999 * libm::sqrt(self.xx * self.ff);
-        self.xf = self.xf.clamp(-most, most);
+        *self = self.bounded();
     }
 }
 
@@ -204,4 +217,49 @@ fn mixture(members: &[Estimate; MEMBERS], ln_weights: &[f64; MEMBERS], least: f6
         *member = member.predicted(elapsed, wander);
     }
     Estimate::mixture(&ahead, &weights(ln_weights, least))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exact(offset: f64) -> Observation {
+        Observation { offset, half_width: 1e-5, softness: 1e-6, tilt: 0.0, spread: 1e-5 }
+    }
+
+    #[test]
+    fn frequency_is_learnt_and_a_step_of_it_followed() {
+        let mut bank = Bank::new(Estimate { xx: 1e-8, ff: 2.5e-9, ..Estimate::default() });
+        let mut truth = 0.0;
+        let mut go = |bank: &mut Bank, rate: f64, polls: u32| {
+            for poll in 0..polls {
+                bank.predict(64.0);
+                truth += 64.0 * rate;
+                let error = if poll % 2 == 0 { 4e-6 } else { -4e-6 };
+                bank.update(&exact(truth + error));
+            }
+            bank.estimate(0.0).offset - truth
+        };
+        assert!(go(&mut bank, 2e-5, 60).abs() < 5e-6);
+        let settled = bank.estimate(0.0);
+        assert!((settled.frequency - 2e-5).abs() < 2e-8, "{settled:?}");
+        // Five ppm more: within a few polls the bank has it.
+        assert!(go(&mut bank, 2.5e-5, 8).abs() < 2e-5);
+        assert!((bank.estimate(0.0).frequency - 2.5e-5).abs() < 3e-7, "{:?}", bank.estimate(0.0));
+    }
+
+    #[test]
+    fn no_gap_and_no_contradiction_loses_a_number() {
+        let mut bank = Bank::new(Estimate { xx: 1.0, ff: 1.0, ..Estimate::default() });
+        for (gap, offset) in [(0.0, 0.0), (1e-9, 1e9), (1e10, -1e9), (64.0, 0.0), (0.0, 2e9), (1e8, 1e-9)] {
+            bank.predict(gap);
+            bank.update(&exact(offset));
+            for estimate in [bank.estimate(1e9), bank.plan(0.0)] {
+                assert!(estimate.offset.is_finite() && estimate.frequency.is_finite(), "{estimate:?}");
+                assert!(
+                    estimate.xx > 0.0 && estimate.ff > 0.0 && estimate.xx * estimate.ff >= estimate.xf * estimate.xf
+                );
+            }
+        }
+    }
 }

@@ -50,10 +50,10 @@ fn upper(low: f64, high: f64) -> CutNormal {
         return far(low.max(1.0), width);
     }
     let (at_low, at_high) = (density(low), density(high));
-    let mean = ((at_low - at_high) / mass).clamp(low, high);
+    let mean = ((at_low - at_high) / mass).max(low).min(high);
     let edges = (product(low, at_low) - product(high, at_high)) / mass;
     let widest = (width * width / 12.0).min(1.0);
-    let variance = (1.0 + edges - mean * mean).clamp(1e-9 * widest, widest);
+    let variance = (1.0 + edges - mean * mean).max(1e-9 * widest).min(widest);
     CutNormal { ln_mass: libm::log(mass), mean, variance }
 }
 

@@ -113,3 +113,52 @@ impl Delays {
         self.sorted.get(..self.len).unwrap_or_default().partition_point(|&known| known < delay)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Base and spread against a plain list, also when the window is full and the oldest gives way.
+        #[test]
+        fn order_statistics_agree_with_a_sorted_list(delays in prop::collection::vec(0.0..1.0_f64, 3..2_500)) {
+            let mut window = Delays::new();
+            for &delay in &delays {
+                window.push(delay);
+            }
+            #[allow(clippy::cast_possible_truncation)] // as the window keeps them
+            let mut sorted: Vec<f32> = delays.iter().rev().take(WINDOW).map(|&delay| delay as f32).collect();
+            sorted.sort_unstable_by(f32::total_cmp);
+            let n = sorted.len();
+            let median = 0.5 * (f64::from(sorted[(n - 1) / 2]) + f64::from(sorted[n / 2]));
+            prop_assert_eq!(window.len(), n);
+            prop_assert_eq!(window.base(), f64::from(sorted[0]));
+            prop_assert_eq!(window.spread(), (median - f64::from(sorted[0])).max(LEAST_SPREAD));
+        }
+    }
+
+    #[test]
+    fn a_longer_path_is_told_from_congestion() {
+        let mut window = Delays::new();
+        let noise = |i: u32| f64::from(i * 7 % 10) * 1e-4;
+        (0..100).for_each(|i| window.push(0.04 + noise(i)));
+        assert_eq!(window.rise(), None);
+        (0..7).for_each(|i| window.push(0.07 + noise(i)));
+        assert_eq!(window.rise(), None, "seven are too few");
+        window.push(0.07);
+        assert!((window.rise().unwrap() - 0.03).abs() < 1e-6);
+        window.keep_recent();
+        assert_eq!(window.len(), CHANGE);
+        assert!((window.base() - 0.07).abs() < 1e-6);
+
+        // Congestion spreads its delays: no change of path.
+        let mut window = Delays::new();
+        (0..100).for_each(|i| window.push(0.04 + noise(i)));
+        (0..20).for_each(|i| window.push(0.045 + noise(i) * 50.0));
+        assert_eq!(window.rise(), None);
+    }
+}

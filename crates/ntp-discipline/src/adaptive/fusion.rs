@@ -282,7 +282,7 @@ impl<const N: usize> Fusion<N> {
     }
 
     pub(super) fn take(&mut self, index: usize, observation: &Observation, at: Instant, alone: bool) -> bool {
-        let Some(joint) = &mut self.joint else { return false };
+        let Some(joint) = self.joint.as_mut().filter(|joint| joint.is_sound()) else { return false };
         joint.predict(at.since(self.at).as_secs_f64());
         // A sample from before the last one of another source is moved to where the estimate stands.
         let late = self.at.since(at).as_secs_f64();

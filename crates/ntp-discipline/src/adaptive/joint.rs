@@ -20,6 +20,10 @@ const WALK_PRIOR: f64 = 2.0;
 const DAY: f64 = 86_400.0;
 /// Variance of an offset nobody knows: 1 s².
 const DIFFUSE: f64 = 1.0;
+/// Part of a sum's terms that its rounding may leave.
+const ROUNDING: f64 = 1e-13;
+/// Beyond this deviation or bias in seconds, or this frequency, it is no estimate any more.
+const LOST: (f64, f64) = (1e3, 0.01);
 /// Variance of an offset that is held: (0.1 ms)².
 const HELD: f64 = 1e-8;
 
@@ -71,7 +75,9 @@ impl<const N: usize> Filter<N> {
     fn measured(&self, i: usize) -> (f64, f64) {
         let at = |values: &[f64; N]| values.get(i).copied().unwrap_or_default();
         let variance = self.core.xx + 2.0 * at(&self.x_bias) + self.biases.get(i).map_or(0.0, at);
-        (self.core.offset + at(&self.bias), variance.max(LEAST_VARIANCE))
+        // What is left of large numbers that cancel is rounding.
+        let rounding = ROUNDING * (self.core.xx + self.biases.get(i).map_or(0.0, at));
+        (self.core.offset + at(&self.bias), variance.max(rounding).max(LEAST_VARIANCE))
     }
 
     /// What source `i` measures moves by `shift` and gets variance `left`; all else follows by regression.
@@ -106,6 +112,7 @@ impl<const N: usize> Filter<N> {
                 *own = own.max(0.0);
             }
         }
+        self.core = self.core.bounded();
     }
 
     /// The bias of source `i` becomes independent, with this mean and variance.
@@ -313,13 +320,12 @@ impl<const N: usize> Joint<N> {
         Estimate::mixture(&each, &weights)
     }
 
-    /// Whether every number is finite: a bank that is not is built anew.
+    /// Whether it is an estimate still: what hostile samples made of it is built anew from the witnesses.
     pub(crate) fn is_sound(&self) -> bool {
         let estimate = self.estimate(0.0);
-        estimate.offset.is_finite()
-            && estimate.frequency.is_finite()
-            && estimate.xx.is_finite()
-            && estimate.ff.is_finite()
+        let biases =
+            self.filters.iter().all(|filter| filter.bias.iter().chain(&filter.x_bias).all(|v| v.abs() < LOST.0));
+        biases && estimate.xx < LOST.0 * LOST.0 && estimate.frequency.abs() < LOST.1
     }
 }
 
