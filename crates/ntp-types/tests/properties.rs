@@ -229,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn civil_time_comes_back(seconds in -67_768_040_609_740_800_i64..67_768_036_191_676_799) {
+    fn civil_time_comes_back(seconds in -67_768_100_567_971_200_i64..=67_767_976_233_532_799) {
         let time = UnixTime::from_seconds(seconds);
         let civil = time.to_civil().unwrap();
         prop_assert_eq!(civil.to_unix(), Ok(time));
@@ -248,6 +248,20 @@ proptest! {
         let _ = text.parse::<ntp_types::ReferenceId>();
         let _ = text.parse::<ntp_types::KissCode>();
     }
+}
+
+/// The first and the last second of the years that 32 bits hold, and those just beyond.
+#[test]
+fn years_end_with_their_32_bits() {
+    let ends = [(-67_768_100_567_971_200, i32::MIN, -1), (67_767_976_233_532_799, i32::MAX, 1)];
+    for (seconds, year, beyond) in ends {
+        let time = UnixTime::from_seconds(seconds);
+        assert_eq!(time.to_civil().unwrap().year, year);
+        assert_eq!(time.to_civil().unwrap().to_unix(), Ok(time));
+        assert_eq!(UnixTime::from_seconds(seconds + beyond).to_civil(), None);
+    }
+    assert_eq!(UnixTime::from_seconds(i64::MIN).to_civil(), None);
+    assert_eq!(UnixTime::from_seconds(i64::MAX).to_civil(), None);
 }
 
 /// Every day from 1970 to 2199 by plain counting of months.
