@@ -6,7 +6,9 @@
 
 use core::net::SocketAddr;
 
-use ntp_types::{LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, RoundTrip, Stratum};
+use ntp_types::{
+    Frequency, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, RoundTrip, Stratum,
+};
 
 use crate::emit::PacketWriter;
 use crate::error::EmitError;
@@ -14,8 +16,8 @@ use crate::header::{Header, HEADER_LENGTH};
 use crate::reject::{judge_server, Reject, Rejected};
 use crate::{Mode, Packet, Version};
 
-/// PHI: how fast a clock that nobody steers may run wrong, 15 ppm (RFC 5905 §7.2). As a fraction of a million.
-const PHI_PPM: i128 = 15;
+/// One, in the units of [`Frequency::to_scaled_ppm`].
+const ONE_SCALED: i128 = 1_000_000 << 16;
 
 /// A client's request. All of it is zero but version, mode, nonce and, where asked for, the poll interval: what a server
 /// need not know it is not told.
@@ -325,7 +327,8 @@ impl Exchange {
     #[must_use]
     pub fn dispersion(&self, own: Precision) -> NtpDuration {
         let waited = i128::from(self.round_trip.elapsed().to_bits().max(0));
-        let drift = (waited * PHI_PPM + 999_999) / 1_000_000; // at most 15 ppm of 68 years
+        let tolerance = i128::from(Frequency::TOLERANCE.to_scaled_ppm());
+        let drift = (waited * tolerance + ONE_SCALED - 1) / ONE_SCALED; // at most 15 ppm of 68 years
         let drift = NtpDuration::from_bits(i64::try_from(drift).unwrap_or(i64::MAX));
         self.precision.to_duration() + own.to_duration() + drift
     }

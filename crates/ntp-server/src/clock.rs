@@ -5,9 +5,6 @@ use ntp_types::{
     Frequency, Instant, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Precision, ReferenceId, Stratum,
 };
 
-/// PHI: how fast a clock that nobody corrects may run wrong (RFC 5905 §7.2).
-const FREQUENCY_TOLERANCE: Frequency = Frequency::from_ppm(15);
-
 /// A server's variables as they stood at one instant, and how their error bound grows from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerClock {
@@ -46,7 +43,7 @@ impl ServerClock {
     /// A clock that follows others: its variables as they stood at `at`, its root dispersion growing by 15 ppm from then on.
     #[must_use]
     pub fn following(variables: ServerVariables, at: Instant) -> Self {
-        Self { variables, at, growth: FREQUENCY_TOLERANCE, is_local: false }
+        Self { variables, at, growth: Frequency::TOLERANCE, is_local: false }
     }
 
     /// The same clock with a root dispersion that grows by `rate`.

@@ -21,6 +21,11 @@ impl Frequency {
     /// No correction.
     pub const ZERO: Self = Self(0);
 
+    /// PHI: how fast a clock that nobody steers may run wrong, 15 ppm; error bounds grow by it.
+    ///
+    /// Source: RFC 5905 §7.2.
+    pub const TOLERANCE: Self = Self::from_ppm(15);
+
     /// From units of 2⁻⁶⁰ s/s.
     #[must_use]
     pub const fn from_bits(bits: i64) -> Self {

@@ -27,7 +27,7 @@ use core::time::Duration;
 use ntp_types::{Frequency, NtpDuration};
 
 /// PHI: how fast an error bound grows without measurement, 15 ppm.
-pub const FREQUENCY_TOLERANCE: Frequency = Frequency::from_ppm(15);
+pub const FREQUENCY_TOLERANCE: Frequency = Frequency::TOLERANCE;
 
 /// MINDISP: least dispersion, 5 ms.
 pub const MINIMUM_DISPERSION: NtpDuration = NtpDuration::from_nanos(5_000_000);
