@@ -12,7 +12,11 @@ pub struct RegionHint {
     pub origin: &'static str,
 }
 
-/// The key under which Rackspace's hypervisors name the region to their guests.
+/// The key under which Rackspace's hypervisors name the region to their guests, as `dfw` or `DFW`; relative to the guest's own
+/// part of the store.
+///
+/// Source: Facter's `rackspace.rb` (fact `rsc_region`), Ohai's Rackspace plugin and the RackConnect scripts of Rackspace read
+/// it with `xenstore-read`.
 const XENSTORE_KEY: &[u8] = b"vm-data/provider_data/region\0";
 
 /// Message types of the xenstore protocol (`xs_wire.h`).
@@ -65,7 +69,8 @@ pub fn region_of_xenstore(device: &mut (impl Read + Write)) -> Result<RegionHint
     if device.take(u64::from(length)).read_to_end(&mut payload)? != usize::try_from(length).unwrap_or(0) {
         return Err(XenstoreError::Malformed { kind, length });
     }
-    let text = String::from_utf8_lossy(&payload).trim_end_matches('\0').trim().to_string();
+    // Rackspace's own scripts for Windows take quotes off, as of text written for JSON.
+    let text = String::from_utf8_lossy(&payload).trim_end_matches('\0').trim().trim_matches('"').to_string();
     match kind {
         XS_READ if !text.is_empty() => Ok(RegionHint { region: text, origin: "xenstore" }),
         _ => Err(XenstoreError::Refused(text)),

@@ -297,6 +297,7 @@ fn xenstore_is_asked() {
         result.map(|hint| hint.region).map_err(|error| error.to_string())
     };
     assert_eq!(ask(2, 3, b"dfw"), Ok("dfw".into()));
+    assert_eq!(ask(2, 5, b"\"ORD\""), Ok("ORD".into()));
     assert_eq!(ask(16, 7, b"ENOENT\0"), Err("xenstore has no region: ENOENT".into()));
     assert!(ask(2, 0, b"").is_err());
     assert!(ask(2, 5, b"dfw").is_err());
