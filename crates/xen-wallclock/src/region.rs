@@ -1,6 +1,12 @@
 //! Which of the provider's regions the machine stands in, where the hypervisor or cloud-init says so.
 
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::{Domain, Guest, Situation};
 
 /// A region that somebody named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +16,31 @@ pub struct RegionHint {
     pub region: String,
     /// Who named it.
     pub origin: &'static str,
+}
+
+/// Asks whoever may know below `root`: cloud-init's instance data, then, in a guest, the hypervisor's xenstore, which gets `patience`
+/// to answer. Takes root for xenstore; without, it is as if nobody knew.
+#[must_use]
+pub fn find_region(root: &Path, situation: Situation, patience: Duration) -> Option<RegionHint> {
+    let instance_data = std::fs::read(root.join("run/cloud-init/instance-data.json")).ok();
+    instance_data.and_then(|json| region_of_instance_data(&json)).or_else(|| match situation.guest {
+        Guest::Xen { domain: Domain::DomU, .. } => ask_xenstore(root, patience),
+        _ => None,
+    })
+}
+
+/// On a thread of its own, which is left behind when nobody answers.
+fn ask_xenstore(root: &Path, patience: Duration) -> Option<RegionHint> {
+    // A plain file is not written into; only below `/proc` the device looks like one.
+    let is_device = |path: &PathBuf| path.ends_with("proc/xen/xenbus") || !path.is_file();
+    let paths = ["dev/xen/xenbus", "proc/xen/xenbus"].map(|path| root.join(path));
+    let device = paths.into_iter().find(|path| path.exists() && is_device(path))?;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut device = OpenOptions::new().read(true).write(true).open(device).ok()?;
+        sender.send(region_of_xenstore(&mut device).ok()?).ok()
+    });
+    receiver.recv_timeout(patience).ok()
 }
 
 /// The key under which Rackspace's hypervisors name the region to their guests, as `dfw` or `DFW`; relative to the guest's own

@@ -71,6 +71,8 @@ pub enum DriftUpdate {
 const SECONDS_PER_DAY: f64 = 86_400.0;
 /// The drift beyond which hwclock does not believe it, in seconds a day. Source: `MAX_DRIFT`.
 pub(crate) const MAX_DRIFT: f64 = 2_145.0;
+/// From here on a number written with its six decimals may not leave room for the two beside it.
+const TOO_LONG: f64 = 1e15;
 /// The shortest time between calibrations, in seconds.
 const MIN_CALIBRATION: i64 = 4 * 3_600;
 
@@ -158,10 +160,13 @@ impl AdjTime {
     }
 }
 
-/// The file's text as hwclock writes it.
+/// The file's text as hwclock writes it; but a number too long for lines of 80 octets, which hwclock writes and cannot read,
+/// is written as 0.
 impl fmt::Display for AdjTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { drift_factor, last_adjustment, not_adjusted, last_calibration, scale } = self;
+        let Self { last_adjustment, last_calibration, scale, .. } = self;
+        let [drift_factor, not_adjusted] =
+            [self.drift_factor, self.not_adjusted].map(|number| if number.abs() < TOO_LONG { number } else { 0.0 });
         let scale = if *scale == TimeScale::Local { "LOCAL" } else { "UTC" };
         writeln!(f, "{drift_factor:.6} {last_adjustment} {not_adjusted:.6}\n{last_calibration}\n{scale}")
     }
