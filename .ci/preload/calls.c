@@ -89,7 +89,6 @@ int clock_gettime(clockid_t clock, struct timespec *out)
 
 int gettimeofday(struct timeval *restrict out, void *restrict zone)
 {
-    (void)zone;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     *out = (struct timeval){.tv_sec = now.tv_sec, .tv_usec = now.tv_nsec / 1000};
@@ -107,7 +106,6 @@ time_t time(time_t *out)
 
 int clock_getres(clockid_t clock, struct timespec *out)
 {
-    (void)clock;
     if (out)
         *out = (struct timespec){.tv_nsec = 1};
     return 0;
@@ -123,7 +121,6 @@ int clock_settime(clockid_t clock, const struct timespec *to)
 
 int settimeofday(const struct timeval *to, const struct timezone *zone)
 {
-    (void)zone;
     if (!to)
         return refused(EINVAL);
     return clock_settime(CLOCK_REALTIME, &(struct timespec){.tv_sec = to->tv_sec, .tv_nsec = 1000 * to->tv_usec});
@@ -274,7 +271,6 @@ int poll(struct pollfd *fds, nfds_t count, int timeout)
 
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)
 {
-    (void)size;
     return poll(fds, count, timeout);
 }
 
@@ -308,7 +304,6 @@ unsigned sleep(unsigned seconds)
 
 int socket(int domain, int type, int protocol)
 {
-    (void)protocol;
     if (domain != AF_INET || type != SOCK_DGRAM)
         return refused(EINVAL);
     for (int i = 0; i < SOCKETS; i++)
@@ -421,14 +416,11 @@ int fcntl64(int fd, int command, ...) __attribute__((alias("fcntl")));
 
 int ioctl(int fd, unsigned long request, ...)
 {
-    (void)fd;
-    (void)request;
     return refused(EINVAL);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    (void)flags;
     struct socket *s = socket_of(fd);
     if (!s)
         give_up("sendmsg: descriptor %d", fd);
@@ -529,8 +521,6 @@ ssize_t recv(int fd, void *octets, size_t length, int flags)
 
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
-    (void)count;
-    (void)timeout;
     ssize_t length = recvmsg(fd, &messages->msg_hdr, flags);
     if (length < 0)
         return -1;
@@ -542,7 +532,6 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct
 
 ssize_t getrandom(void *out, size_t length, unsigned flags)
 {
-    (void)flags;
     for (size_t i = 0; i < length; i++)
         ((unsigned char *)out)[i] = (unsigned char)(bits(&chance) >> 32);
     return (ssize_t)length;
@@ -560,7 +549,6 @@ uint32_t arc4random(void)
 
 void srandom(unsigned seed)
 {
-    (void)seed; /* often the time; runs are to repeat */
     REAL(srandom)((unsigned)settings.seed);
 }
 
