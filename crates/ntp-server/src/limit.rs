@@ -81,6 +81,28 @@ struct Set {
     full_at: [u32; WAYS],
 }
 
+impl Set {
+    /// The place of `tag` and what its bucket lacks. Nearly always it is where the tag would have it; who is new goes there too,
+    /// unless somebody has asked from there lately: then it takes the place of the bucket that is closest to full.
+    #[inline]
+    fn find(&self, tag: u32, missing: impl Fn(u32) -> u32) -> (usize, u32) {
+        #[allow(clippy::cast_possible_truncation)] // the lowest bit is always set, those above it are as good as any
+        let home = (tag >> 1) as usize % WAYS;
+        let lacks = |way: usize| self.full_at.get(way).copied().map_or(0, &missing);
+        if self.tags.get(home) == Some(&tag) {
+            return (home, lacks(home));
+        }
+        if let Some(way) = self.tags.iter().position(|&other| other == tag) {
+            return (way, lacks(way));
+        }
+        if lacks(home) == 0 {
+            return (home, 0);
+        }
+        let all = self.full_at.map(&missing);
+        (all.iter().enumerate().min_by_key(|(_, &lacks)| lacks).map_or(home, |(way, _)| way), 0)
+    }
+}
+
 /// The token buckets of all sources.
 #[derive(Debug, Clone)]
 pub(crate) struct RateTable {
@@ -188,14 +210,7 @@ impl RateTable {
                 0
             }
         };
-        let (way, lacks) = match set.tags.iter().position(|&other| other == tag) {
-            Some(way) => (way, set.full_at.get(way).copied().map_or(0, missing)),
-            // New here: it takes the place of the bucket that is closest to full.
-            None => {
-                let lacks = set.full_at.map(missing);
-                (lacks.iter().enumerate().min_by_key(|(_, &lacks)| lacks).map_or(0, |(way, _)| way), 0)
-            }
-        };
+        let (way, lacks) = set.find(tag, missing);
         if lacks > room {
             return false;
         }
