@@ -5,6 +5,7 @@ use ntp_types::{Applied, Frequency, Instant, LeapIndicator, NtpDuration, Poll};
 use crate::engine::{Decision, SourceEstimate, SourceOptions, SystemEstimate};
 use crate::policy::{Governor, Policy, PolicyError, Refusal};
 use crate::sample::Sample;
+use crate::total::{bounded, within};
 use crate::Ledger;
 
 use super::bank::{Estimate, LEAST_VARIANCE};
@@ -139,7 +140,7 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
 
     fn preset_frequency(&mut self, frequency: Frequency, deviation: Frequency) {
         let deviation = deviation.to_ratio();
-        self.preset = (frequency.to_ratio(), (deviation * deviation).clamp(LEAST_VARIANCE, UNKNOWN_FREQUENCY));
+        self.preset = (frequency.to_ratio(), within(deviation * deviation, LEAST_VARIANCE, UNKNOWN_FREQUENCY));
     }
 
     fn handle_sample(&mut self, sources: &mut [Source], index: usize, sample: &Sample, now: Instant) -> Decision {
@@ -198,7 +199,7 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         // One that brings no time is asked no more often than those that do.
         let (min, max) = source.polls();
         let members = self.fusion.member_indices().filter_map(|i| sources.get(i));
-        members.map(|member| member.planner.poll()).max().map_or(min, |poll| poll.clamp(min, max))
+        members.map(|member| member.planner.poll()).max().map_or(min, |poll| bounded(poll, min, max))
     }
 
     fn source(&self, sources: &[Source], index: usize, now: Instant) -> SourceEstimate {
@@ -217,5 +218,5 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
 /// What an estimate says now of a frequency, for a witness that starts.
 pub(super) fn known_frequency(estimate: &Estimate) -> (f64, f64) {
     // Not below (1 ppb)²: a source may run at a rate of its own.
-    (estimate.frequency, estimate.ff.clamp(1e-18, UNKNOWN_FREQUENCY))
+    (estimate.frequency, within(estimate.ff, 1e-18, UNKNOWN_FREQUENCY))
 }

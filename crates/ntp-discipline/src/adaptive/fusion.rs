@@ -7,6 +7,7 @@
 use ntp_types::{Instant, NtpDuration};
 
 use crate::policy::{Policy, SmearGuard};
+use crate::total::{sort, within};
 
 use super::bank::Estimate;
 use super::engine::known_frequency;
@@ -140,7 +141,7 @@ impl<const N: usize> Fusion<N> {
                     .get(i)
                     .map_or(f64::INFINITY, |source| source.distance() + source.path.unseen() + source.doubt);
         }
-        distances.sort_unstable_by(f64::total_cmp);
+        sort(&mut distances, |a, b| a.total_cmp(b).is_lt());
         let count = self.members.iter().filter(|&&is| is).count();
         let liars = count.saturating_sub(1) / 2;
         distances.get(liars).copied().unwrap_or(f64::INFINITY)
@@ -319,7 +320,7 @@ impl<const N: usize> Fusion<N> {
         let mut biases = self.joint.as_ref().map_or([0.0; N], Joint::biases);
         for (bias, member) in biases.iter_mut().zip(&members) {
             let most = member.map_or(0.0, |m| if bounded { BIAS_KEPT * m.bias_deviation } else { f64::MAX });
-            *bias = bias.clamp(-most, most);
+            *bias = within(*bias, -most, most);
         }
         self.at = now;
         self.joint = Some(Joint::build(&members, &biases));

@@ -24,6 +24,7 @@ use crate::engine::{self, Decision, SourceEstimate, SourceOptions, Status, Syste
 use crate::ledger::Ledger;
 use crate::policy::{Governor, Leave, Policy, PolicyError, Refusal};
 use crate::sample::Sample;
+use crate::total::bounded;
 use crate::verdict::Verdict;
 
 /// Polls without an update after which the clock counts as in holdover: twice as many as the filter can hold one back.
@@ -260,7 +261,7 @@ impl Engine {
 
     /// Poll advice for a source with these options.
     fn advice(&self, options: &SourceOptions) -> Poll {
-        self.discipline.poll().clamp(options.min_poll, options.max_poll)
+        bounded(self.discipline.poll(), options.min_poll, options.max_poll)
     }
 
     fn status(&self, distance: NtpDuration, updated: Instant, now: Instant) -> Status {
