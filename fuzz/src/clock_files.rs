@@ -1,8 +1,8 @@
 //! The files kept about clocks: `/etc/adjtime` by a plain second reader and octet for octet, drift files and chrony's
-//! `rtcfile` by what their own text says when it is read again.
+//! `rtcfile` and the last known time by what their own text says when it is read again.
 
 use ntp_clock::rtc::{AdjTime, AdjTimeFile, RtcModel, TimeScale};
-use ntp_clock::DriftFile;
+use ntp_clock::{DriftFile, LastTime};
 use ntp_types::UnixTime;
 
 /// Any octets as each of the files.
@@ -19,6 +19,10 @@ pub fn clock_files(data: &[u8]) {
     if let Ok(model) = text.parse::<RtcModel>() {
         let again: RtcModel = model.to_string().parse().unwrap();
         assert_eq!(again.reference, model.reference);
+    }
+    if let Ok(time) = LastTime::parse(data) {
+        let written = LastTime::to_text(time).unwrap();
+        assert_eq!(LastTime::parse(written.as_bytes()).unwrap().seconds(), time.seconds(), "{written}");
     }
 }
 
