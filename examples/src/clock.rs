@@ -1,5 +1,7 @@
 //! The clock an agent disciplines: one that exists only as numbers, or the machine's.
 
+use std::time::Duration;
+
 use ntp_clock::{rescue, ClockError, ReadClock, Reading, SoftwareClock, SteerClock, SystemClock};
 use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
 
@@ -19,7 +21,7 @@ impl AgentClock {
         // Neither net is worth failing for: without them the clock still sets itself back when it is dropped.
         let _ = rescue::restore_on_signals();
         // What is preloaded between a program and the system need not stand a second process.
-        if std::env::var_os("LD_PRELOAD").is_none() {
+        if !is_preloaded() {
             let _ = rescue::start_guard();
         }
         Self::System(SystemClock::new())
@@ -44,11 +46,24 @@ impl AgentClock {
     }
 }
 
+/// Whether something stands between this program and the system, which may know only the calls that everybody makes.
+fn is_preloaded() -> bool {
+    std::env::var_os("LD_PRELOAD").is_some()
+}
+
 impl ReadClock for AgentClock {
     fn read(&self) -> Result<Reading, ClockError> {
         match self {
             Self::Software(clock) => clock.read(),
             Self::System(clock) => clock.read(),
+        }
+    }
+
+    fn suspended(&self) -> Option<Duration> {
+        match self {
+            _ if is_preloaded() => None,
+            Self::Software(clock) => clock.suspended(),
+            Self::System(clock) => clock.suspended(),
         }
     }
 }
