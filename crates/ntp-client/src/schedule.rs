@@ -208,6 +208,23 @@ impl Schedule {
         self.settle();
     }
 
+    /// Everything is to be measured anew from `due` on; a request in flight may have been thrown away by ourselves.
+    pub(crate) fn handle_discontinuity(&mut self, due: Instant, is_discarded: bool) {
+        if self.is_stopped() {
+            return;
+        }
+        if is_discarded {
+            self.reach.unshift();
+        }
+        // Silence may have been ours.
+        self.unanswered = 0;
+        self.volley = None;
+        if self.iburst && self.floor == Poll::MIN {
+            self.start_volley();
+        }
+        (self.anchor, self.due, self.soon) = (None, Some(due), None);
+    }
+
     /// A volley from now on, at the operator's wish.
     pub(crate) fn burst(&mut self, now: Instant) {
         if !self.is_stopped() {

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use common::{Books, SimKernel};
 use ntp_clock::{
-    Adjustment, ClockError, Errno, LeapState, Operation, ReadClock, SlewPolicy, SteerClock, StepClock, SystemClock,
+    Adjustment, ClockError, Errno, LeapState, Operation, ReadClock, Realtime, Sleep, SlewPolicy, SteerClock, StepClock,
+    SystemClock,
 };
 use ntp_types::{ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, UnixTime};
 use proptest::prelude::*;
@@ -392,5 +393,28 @@ proptest! {
         }
         let error = books.at(now) - seconds(gained(&kernel, origin));
         prop_assert!(error.abs() < seconds(200), "{}", error);
+    }
+}
+
+#[test]
+fn sleep_is_noticed_where_the_kernel_says_so() {
+    let kernel = SimKernel::new(start());
+    let clock = SystemClock::with_kernel(kernel.clone());
+    let mut sleep = Sleep::default();
+    assert_eq!(sleep.since_last(&clock), None);
+    kernel.advance(Duration::from_secs(1_000));
+    assert_eq!(sleep.since_last(&clock), None, "awake");
+    for slept in [600_u64, 1] {
+        kernel.state(|state| state.asleep = state.asleep.map(|asleep| asleep + u128::from(slept) * 1_000_000_000));
+        let noticed = sleep.since_last(&clock).unwrap().as_secs_f64();
+        assert!((noticed - slept as f64).abs() < 1e-3, "{noticed}");
+        assert_eq!(sleep.since_last(&clock), None, "once");
+    }
+    kernel.state(|state| state.asleep = None);
+    assert_eq!((clock.suspended(), sleep.since_last(&clock)), (None, None));
+    // Of the machine the tests run on: what it says does not run backwards.
+    let machine = Realtime::new();
+    if let Some(before) = machine.suspended() {
+        assert!(machine.suspended().unwrap() + Duration::from_millis(50) >= before);
     }
 }

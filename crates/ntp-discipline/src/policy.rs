@@ -283,6 +283,11 @@ impl Governor {
         self.corrections
     }
 
+    /// Nothing is known of the clock's offset any more: corrections are counted from the start.
+    pub fn restart(&mut self) {
+        self.corrections = 0;
+    }
+
     /// A leap second has passed: for a while a correction of one second is not too large a change.
     pub fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
         if matches!(leap, LeapIndicator::InsertSecond | LeapIndicator::DeleteSecond) {

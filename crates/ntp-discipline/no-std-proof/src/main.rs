@@ -106,6 +106,7 @@ fn steers<E: Engine>(engine: &mut E, sources: &mut [E::Source]) -> bool {
     }
     let good = behind.abs() < 1_000_000 && engine.system(sources, now).status == Status::Synchronized;
     engine.handle_leap(black_box(LeapIndicator::InsertSecond), now);
+    engine.handle_discontinuity(sources, now);
     engine.reset(sources, black_box(1));
     engine.close(sources, black_box(2));
     let told = (0..=SOURCES).map(|index| (engine.source(sources, index, now).verdict, engine.poll(sources, index)));

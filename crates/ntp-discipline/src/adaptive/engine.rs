@@ -15,6 +15,8 @@ use super::steering::slew_time;
 
 /// Samples of the system while every slew is quick.
 const STARTING: u32 = 12;
+/// Variance that a rest adds to the frequency, (0.2 ppm)²: the machine wakes at another temperature.
+const REST_FREQUENCY: f64 = 4e-14;
 
 /// The adaptive engine, fusing up to `N` sources; more are measured and shown.
 ///
@@ -176,6 +178,21 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         self.ledger.handle_applied(applied);
         if let Some(origin) = &mut self.origin {
             *origin -= applied.stepped;
+        }
+    }
+
+    fn handle_discontinuity(&mut self, sources: &mut [Source], now: Instant) {
+        if let Some(estimate) = self.fusion.estimate(sources, now) {
+            let (frequency, variance) = known_frequency(&estimate);
+            self.preset = (frequency, (variance + REST_FREQUENCY).min(UNKNOWN_FREQUENCY));
+        }
+        self.ledger.handle_discontinuity(now);
+        self.governor.restart();
+        self.origin = None;
+        self.updated = None;
+        self.fusion.start_over();
+        for source in sources {
+            source.start_over();
         }
     }
 

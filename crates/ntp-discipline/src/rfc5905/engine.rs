@@ -351,6 +351,21 @@ impl engine::Engine for Engine {
         }
     }
 
+    fn handle_discontinuity(&mut self, sources: &mut [Source], now: Instant) {
+        self.ledger.handle_discontinuity(now);
+        self.governor.restart();
+        self.discipline.restart();
+        for source in sources {
+            source.start_over();
+        }
+        self.plan = None;
+        self.processed = None;
+        self.started = None;
+        self.peer = None;
+        self.survivors = 0;
+        self.system = None;
+    }
+
     fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
         self.governor.handle_leap(leap, now);
     }
