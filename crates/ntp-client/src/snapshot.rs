@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use ntp_discipline::{SourceEstimate, SystemEstimate};
-use ntp_types::{Instant, KissCode, LeapIndicator, NtpShort, Poll, ReferenceId, Stratum};
+use ntp_types::{Instant, KissCode, LeapIndicator, NtpShort, Poll, Precision, ReferenceId, Stratum};
 
 use crate::{Counters, Ignored, PoolId, Reach, SourceId};
 
@@ -66,6 +66,8 @@ pub struct ServerSaid {
     pub stratum: Stratum,
     /// Its own reference.
     pub reference_id: ReferenceId,
+    /// Precision of its clock.
+    pub precision: Precision,
     /// Its root delay.
     pub root_delay: NtpShort,
     /// Its root dispersion.

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use ntp_proto::control::{Assembly, Selection};
     use ntp_proto::ServerVariables;
-    use ntp_types::{NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum};
+    use ntp_types::{LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum};
     use proptest::prelude::*;
 
     fn monitor() -> Monitor {
@@ -154,6 +154,7 @@ mod tests {
             source: "192.0.2.1:123".parse().unwrap(),
             local: "192.0.2.9:50000".parse().unwrap(),
             selection: Selection::SystemPeer,
+            leap: LeapIndicator::InsertSecond,
             stratum: Stratum::from_bits(2),
             precision: Precision::from_log2(-23),
             root_delay: NtpShort::from_bits(66),
@@ -202,11 +203,14 @@ mod tests {
         let (_, data, fragments) = ask(Opcode::ReadVariables, 0, b"");
         let variables = ntp_proto::control::Variables::new(&data);
         assert_eq!(variables.number::<u8>("stratum"), Some(3));
-        assert_eq!(variables.get("leap"), Some(&b"11"[..]));
+        assert_eq!(variables.get("leap"), Some(&b"3"[..]));
+        assert_eq!(variables.get("refid"), Some(&b"0.0.0.0"[..]));
         assert!(fragments >= 1);
         let (_, data, _) = ask(Opcode::ReadVariables, 7, b"");
         let variables = ntp_proto::control::Variables::new(&data);
         assert_eq!(variables.get("srcadr"), Some(&b"192.0.2.1"[..]));
+        assert_eq!(variables.get("leap"), Some(&b"1"[..]));
+        assert_eq!(variables.get("refid"), Some(&b"10.0.0.1"[..]));
         assert_eq!(variables.get("offset"), Some(&b"-1.500000"[..]));
         assert_eq!(variables.get("reach"), Some(&b"0xff"[..]));
         let (_, data, _) = ask(Opcode::ReadVariables, 7, b"delay, nonsense ,stratum");

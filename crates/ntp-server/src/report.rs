@@ -3,11 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 
 use ntp_proto::control::{ClockSource, PeerEvent, PeerStatus, Selection, SystemEvent, SystemStatus};
 use ntp_proto::ServerVariables;
-use ntp_types::{Frequency, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum};
+use ntp_types::{Frequency, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum};
 
 /// One variable: name and value as they are written.
 pub(crate) type Variable = (&'static str, String);
@@ -65,6 +65,8 @@ pub struct PeerReport {
     pub local: SocketAddr,
     /// What the selection made of it.
     pub selection: Selection,
+    /// Its leap warning.
+    pub leap: LeapIndicator,
     /// Its stratum.
     pub stratum: Stratum,
     /// Its precision.
@@ -112,12 +114,12 @@ impl SystemReport {
         let variables = &self.variables;
         Vec::from([
             ("version", quoted(&self.version)),
-            ("leap", leap(variables.leap.to_bits())),
+            ("leap", text(variables.leap.to_bits())),
             ("stratum", text(variables.stratum.to_bits())),
             ("precision", text(variables.precision.log2())),
             ("rootdelay", millis(variables.root_delay.to_duration())),
             ("rootdisp", millis(variables.root_dispersion.to_duration())),
-            ("refid", text(variables.reference_id.display(variables.stratum))),
+            ("refid", reference(variables.reference_id, variables.stratum)),
             ("reftime", timestamp(variables.reference_timestamp)),
             ("clock", timestamp(self.clock)),
             ("peer", text(self.peer)),
@@ -147,18 +149,19 @@ impl PeerReport {
     }
 
     pub(crate) fn variables(&self) -> Vec<Variable> {
-        let poll = text(self.poll.log2());
+        // ntpd knows no interval below a second, and neither do some of those who ask.
+        let poll = text(self.poll.log2().max(0));
         Vec::from([
             ("srcadr", text(self.source.ip())),
             ("srcport", text(self.source.port())),
             ("dstadr", text(self.local.ip())),
             ("dstport", text(self.local.port())),
-            ("leap", leap(0)),
+            ("leap", text(self.leap.to_bits())),
             ("stratum", text(self.stratum.to_bits())),
             ("precision", text(self.precision.log2())),
             ("rootdelay", millis(self.root_delay.to_duration())),
             ("rootdisp", millis(self.root_dispersion.to_duration())),
-            ("refid", text(self.reference_id.display(self.stratum))),
+            ("refid", reference(self.reference_id, self.stratum)),
             ("reftime", timestamp(self.reference_time)),
             ("rec", timestamp(self.received)),
             ("reach", format_hex(self.reach)),
@@ -191,11 +194,16 @@ fn quoted(value: &str) -> String {
     text
 }
 
-/// Two binary digits.
-fn leap(bits: u8) -> String {
-    let mut text = String::new();
-    let _ = write!(text, "{:02b}", bits & 3);
-    text
+/// An address from stratum 2 on, four letters otherwise, as ntpd writes it; `INIT` while there is none.
+fn reference(id: ReferenceId, stratum: Stratum) -> String {
+    match id.to_bytes() {
+        octets if (2..16).contains(&stratum.to_bits()) => text(Ipv4Addr::from(octets)),
+        [0, 0, 0, 0] => String::from("INIT"),
+        octets => {
+            let letter = |octet: u8| if octet.is_ascii_graphic() { char::from(octet) } else { '.' };
+            octets.into_iter().take_while(|&octet| octet != 0).map(letter).collect()
+        }
+    }
 }
 
 fn format_hex(value: u8) -> String {
@@ -222,4 +230,23 @@ fn timestamp(time: NtpTimestamp) -> String {
     let mut text = String::new();
     let _ = write!(text, "0x{time}");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_written_as_ntpd_does() {
+        for (octets, stratum, written) in [
+            ([127, 127, 1, 1], 3, "127.127.1.1"),
+            (*b"GPS\0", 1, "GPS"),
+            (*b"PPS2", 1, "PPS2"),
+            (*b"a\n\xff ", 1, "a..."),
+            ([0; 4], 16, "INIT"),
+            ([0; 4], 2, "0.0.0.0"),
+        ] {
+            assert_eq!(reference(ReferenceId::from_bytes(octets), Stratum::from_bits(stratum)), written);
+        }
+    }
 }

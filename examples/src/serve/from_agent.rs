@@ -6,12 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ntp_proto::control::Selection;
 use ntp_proto::ServerVariables;
 use ntp_server::{Monitor, PeerReport, ServerClock, SystemReport};
-use ntp_types::{Frequency, Instant, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, ReferenceId, Stratum};
+use ntp_types::{
+    Frequency, Instant, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum,
+};
 use serde_json::Value;
 
 use super::worker::Shared;
@@ -74,9 +76,14 @@ fn clock(object: &Value, now: Instant) -> Option<ServerClock> {
         root_delay: NtpShort::from_duration(span(object, "root_delay")?),
         root_dispersion: NtpShort::from_duration(span(object, "root_dispersion")?),
         reference_id: text("reference_id").and_then(|id| id.parse().ok()).unwrap_or(ReferenceId::UNSET),
-        reference_timestamp: NtpTimestamp::from_unix(std::time::SystemTime::now().into()),
+        reference_timestamp: now_utc(),
     };
     Some(ServerClock::following(variables, now))
+}
+
+/// The machine's clock. A line is read when it was just written.
+fn now_utc() -> NtpTimestamp {
+    NtpTimestamp::from_unix(SystemTime::now().into())
 }
 
 fn span(object: &Value, name: &str) -> Option<NtpDuration> {
@@ -88,9 +95,10 @@ fn monitor(object: &Value) -> Monitor {
     let frequency = |name| object.get(name).and_then(Value::as_f64).map_or(Frequency::ZERO, Frequency::from_ppm_f64);
     let sources = object.get("sources").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let peers: Vec<_> = sources.iter().zip(1..).filter_map(|(source, id)| peer(source, id)).collect();
-    let followed = object.get("system_peer").and_then(Value::as_str).and_then(|peer| peer.parse().ok());
+    let followed = peers.iter().find(|peer| peer.selection == Selection::SystemPeer);
     let system = SystemReport {
-        peer: peers.iter().find(|peer| Some(peer.source) == followed).map_or(0, |peer| peer.id),
+        peer: followed.map_or(0, |peer| peer.id),
+        poll: followed.map_or(SystemReport::default().poll, |peer| peer.poll),
         offset: span(object, "offset").unwrap_or_default(),
         frequency: frequency("frequency_ppm"),
         jitter: span(object, "jitter").unwrap_or_default(),
@@ -105,7 +113,9 @@ fn peer(source: &Value, id: u16) -> Option<PeerReport> {
     let octet = |name| source.get(name).and_then(Value::as_u64).and_then(|number| u8::try_from(number).ok());
     let address: SocketAddr = text("address")?.parse().ok()?;
     let any = if address.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
-    let poll = source.get("poll").and_then(Value::as_i64).and_then(|log2| i8::try_from(log2).ok());
+    let log2 = |name| source.get(name).and_then(Value::as_i64).and_then(|log2| i8::try_from(log2).ok());
+    let short = |name| NtpShort::from_duration(span(source, name).unwrap_or_default());
+    let age = source.get("age").and_then(Value::as_f64).map(NtpDuration::from_seconds_f64);
     let unreached = source.get("unanswered").and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok());
     Some(PeerReport {
         id,
@@ -120,16 +130,17 @@ fn peer(source: &Value, id: u16) -> Option<PeerReport> {
             "falseticker" => Selection::Falseticker,
             _ => Selection::Reject,
         },
+        leap: text("server_leap").and_then(|leap| leap.parse().ok()).unwrap_or(LeapIndicator::Unsynchronized),
         stratum: Stratum::from_bits(octet("stratum").unwrap_or(16)),
-        precision: PRECISION,
-        root_delay: NtpShort::ZERO,
-        root_dispersion: NtpShort::ZERO,
+        precision: Precision::from_log2(log2("server_precision").unwrap_or(0)),
+        root_delay: short("server_root_delay"),
+        root_dispersion: short("server_root_dispersion"),
         reference_id: text("server_reference_id").and_then(|id| id.parse().ok()).unwrap_or(ReferenceId::UNSET),
         reference_time: NtpTimestamp::UNSET,
-        received: NtpTimestamp::UNSET,
+        received: age.map_or(NtpTimestamp::UNSET, |age| now_utc() - age),
         reach: octet("reach").unwrap_or(0),
         unreached: unreached.unwrap_or(0),
-        poll: Poll::from_log2(poll.unwrap_or(6)),
+        poll: Poll::from_log2(log2("poll").unwrap_or(6)),
         offset: span(source, "offset").unwrap_or_default(),
         delay: span(source, "delay").unwrap_or_default(),
         dispersion: span(source, "bound").unwrap_or_default(),

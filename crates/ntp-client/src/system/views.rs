@@ -79,6 +79,7 @@ impl ServerSaid {
             leap: exchange.leap,
             stratum: exchange.stratum,
             reference_id: exchange.reference_id,
+            precision: exchange.precision,
             root_delay: exchange.root_delay,
             root_dispersion: exchange.root_dispersion,
             at: *received,
