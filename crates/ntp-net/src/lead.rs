@@ -110,9 +110,9 @@ const LEISURE: usize = 2;
 /// In a rush one call is learnt from in so many replies: it costs about as much as one reply.
 const RARE: usize = 256;
 
-/// Of what a stamp costs, one part in so many is thought to come after it was taken, when it is handed back: on loopback it
-/// is a sixth. Believed too little, T3 is early; believed too much, it lies in the future.
-const AFTER: u32 = 8;
+/// Of what a stamp costs, one part in so many comes after it was taken, when it is handed back: a seventh to a fifth on
+/// loopback. Thought too little, T3 is early; thought too much, it lies in the future.
+const AFTER: u32 = 6;
 
 impl Default for SendLead {
     fn default() -> Self {
@@ -292,7 +292,7 @@ mod tests {
 
     impl Machine {
         fn new(truth: (i64, i64, i64)) -> Self {
-            Self { lead: SendLead::new(), clock: NtpTimestamp::new(3_900_000_000, 0), truth, stamp: (350, 50) }
+            Self { lead: SendLead::new(), clock: NtpTimestamp::new(3_900_000_000, 0), truth, stamp: (350, 70) }
         }
 
         /// Answers `waiting` datagrams `rest` after the last, each call late by `pause`; the error of each T3 (truth minus T3).

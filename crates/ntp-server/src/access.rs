@@ -1,7 +1,7 @@
 //! Who may ask: rules by longest prefix, at a cost that hardly depends on how many there are.
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use crate::trie::{bits, Rule, Trie};
 use crate::Prefix;
@@ -70,12 +70,17 @@ impl AccessRules {
     #[inline]
     pub fn of(&self, address: IpAddr) -> Access {
         match address {
-            IpAddr::V4(v4) => self.v4.find_v4(v4),
+            IpAddr::V4(v4) => self.of_v4(v4),
             IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-                Some(v4) => self.v4.find_v4(v4),
+                Some(v4) => self.of_v4(v4),
                 None => self.v6.find_v6(v6),
             },
         }
+    }
+
+    #[inline]
+    pub(crate) fn of_v4(&self, address: Ipv4Addr) -> Access {
+        self.v4.find_v4(address)
     }
 
     /// Octets of memory the compiled rules take.

@@ -45,6 +45,7 @@ extern crate alloc;
 extern crate std;
 
 mod access;
+mod address;
 mod clock;
 mod counters;
 mod interleave;

@@ -3,13 +3,14 @@
 mod answer;
 
 use alloc::sync::Arc;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use ntp_proto::{AnswerTemplate, Mode, NotARequest, PacketKind, Request, ServerVariables, HEADER_LENGTH};
 use ntp_types::{Instant, NtpDuration, NtpTimestamp, Poll};
 
 use self::answer::Answer;
+use crate::address::Address;
 use crate::interleave::{Interleave, TransmitToken};
 use crate::limit::{Allowance, Ceiling, HashKey, RateTable};
 use crate::smear::LeapSmear;
@@ -174,7 +175,12 @@ impl Server {
     ) -> Outcome {
         match buffer.first_chunk_mut::<HEADER_LENGTH>() {
             Some(place) if length == HEADER_LENGTH && self.is_plain && AnswerTemplate::is_plain_request(place) => {
-                match self.answer_plain(place, source, received, transmit, now) {
+                let (port, times) = (source.port(), (received, transmit, now));
+                let answered = match source.ip() {
+                    IpAddr::V4(v4) => self.answer_plain(place, v4, port, times),
+                    IpAddr::V6(v6) => self.answer_plain(place, v6, port, times),
+                };
+                match answered {
                     Ok(()) => Outcome::Response { length: HEADER_LENGTH },
                     Err(reason) => self.conclude(Err(reason)),
                 }
@@ -188,15 +194,14 @@ impl Server {
     fn answer_plain(
         &mut self,
         place: &mut [u8; HEADER_LENGTH],
-        source: SocketAddr,
-        received: NtpTimestamp,
-        transmit: NtpTimestamp,
-        now: Instant,
+        ip: impl Address,
+        port: u16,
+        (received, transmit, now): (NtpTimestamp, NtpTimestamp, Instant),
     ) -> Result<(), DropReason> {
         count(&mut self.counters.received);
         self.to_stamp = None;
-        let access = self.admit_source(source)?;
-        let allowance = self.charge(access, source, now)?;
+        let access = self.admit_source(ip, port)?;
+        let allowance = self.charge(access, ip, now)?;
         if access == Access::Refuse || allowance == Allowance::Kiss {
             return self.kiss_in_place(place, access, received);
         }
@@ -263,19 +268,20 @@ impl Server {
     fn decide(&mut self, bytes: &[u8], arrival: Arrival) -> Result<Answer, DropReason> {
         count(&mut self.counters.received);
         self.to_stamp = None;
-        let access = self.admit_source(arrival.source)?;
-        let request = admit(bytes, arrival.source)?;
-        let allowance = self.charge(access, arrival.source, arrival.now)?;
+        let (ip, port) = (arrival.source.ip(), arrival.source.port());
+        let access = self.admit_source(ip, port)?;
+        let request = admit(bytes, port)?;
+        let allowance = self.charge(access, ip, arrival.now)?;
         self.make(&request, access, allowance, arrival)
     }
 
     /// Whether this source can be answered, and what it may have.
     #[inline]
-    fn admit_source(&self, source: SocketAddr) -> Result<Access, DropReason> {
-        if source.port() == 0 || source.ip().is_unspecified() || source.ip().is_multicast() {
+    fn admit_source(&self, ip: impl Address, port: u16) -> Result<Access, DropReason> {
+        if port == 0 || ip.is_nobodys() {
             return Err(DropReason::Source);
         }
-        match self.access.as_ref().map_or(Access::Allow, |rules| rules.of(source.ip())) {
+        match self.access.as_ref().map_or(Access::Allow, |rules| ip.access(rules)) {
             Access::Ignore => Err(DropReason::Ignored),
             access => Ok(access),
         }
@@ -283,10 +289,10 @@ impl Server {
 
     /// Takes this request from what its source and everybody together may ask.
     #[inline]
-    fn charge(&mut self, access: Access, source: SocketAddr, now: Instant) -> Result<Allowance, DropReason> {
+    fn charge(&mut self, access: Access, ip: impl Address, now: Instant) -> Result<Allowance, DropReason> {
         let mut allowance = Allowance::Within;
         if let Some(limit) = self.limit.as_mut().filter(|_| access != Access::Trust) {
-            allowance = limit.table.take(source.ip(), now);
+            allowance = limit.table.take(ip, now);
             if allowance == Allowance::Over {
                 return Err(DropReason::RateLimited);
             }
@@ -325,13 +331,13 @@ fn count(counter: &mut u64) {
 
 /// Whether a datagram is a request that can be answered.
 #[inline]
-fn admit(bytes: &[u8], source: SocketAddr) -> Result<Request<'_>, DropReason> {
+fn admit(bytes: &[u8], port: u16) -> Result<Request<'_>, DropReason> {
     let request = Request::parse(bytes).map_err(|error| why_not(bytes, error))?;
     let packet = request.packet();
     if packet.as_bytes().len() > HEADER_LENGTH && packet.is_crypto_nak() {
         return Err(DropReason::Malformed);
     }
-    if packet.mode() == Mode::Reserved && source.port() == NTP_PORT {
+    if packet.mode() == Mode::Reserved && port == NTP_PORT {
         return Err(DropReason::Mode(Mode::Reserved));
     }
     Ok(request)

@@ -42,10 +42,36 @@ pub(crate) struct Trie {
     otherwise: Access,
 }
 
+/// Where the first 16 bits lead: a node's place or, with the top bit, a leaf. One number, so that a look is one reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
-    Leaf(Access),
-    Node(u32),
+struct Entry(u32);
+
+impl Entry {
+    const LEAF: u32 = 1 << 31;
+
+    const fn leaf(access: Access) -> Self {
+        let bits = match access {
+            Access::Allow => 0,
+            Access::Trust => 1,
+            Access::Refuse => 2,
+            Access::Ignore => 3,
+        };
+        Self(Self::LEAF | bits)
+    }
+
+    /// What it says, unless it leads to a node.
+    #[inline]
+    const fn access(self) -> Option<Access> {
+        match self.0 {
+            Self::LEAF => Some(Access::Allow),
+            0..Self::LEAF => None,
+            bits => Some(match bits & 3 {
+                1 => Access::Trust,
+                2 => Access::Refuse,
+                _ => Access::Ignore,
+            }),
+        }
+    }
 }
 
 /// 64 branches. Bit `i` of `inner` says that branch `i` goes on in a node, and else bit `i` of `runs` says that its leaf
@@ -105,16 +131,16 @@ impl Trie {
             return trie;
         }
         let branches = Branches::new(rules, 0, ROOT, otherwise);
-        let mut root = vec![Entry::Leaf(otherwise); 1 << ROOT];
+        let mut root = vec![Entry::leaf(otherwise); 1 << ROOT];
         for (index, entry) in root.iter_mut().enumerate() {
             let (access, deeper) = branches.at(index);
             *entry = if deeper.is_empty() {
-                Entry::Leaf(access)
+                Entry::leaf(access)
             } else {
                 let place = trie.nodes.len();
                 trie.nodes.push(Node::EMPTY);
                 trie.fill(place, deeper, ROOT, access);
-                Entry::Node(number(place))
+                Entry(number(place))
             };
         }
         trie.root = root;
@@ -167,11 +193,11 @@ impl Trie {
 
     #[inline]
     fn find(&self, address: impl Bits) -> Access {
-        let mut place = match self.root.get(usize::from(address.front())) {
-            None => return self.otherwise,
-            Some(Entry::Leaf(access)) => return *access,
-            Some(Entry::Node(place)) => *place,
-        };
+        let Some(entry) = self.root.get(usize::from(address.front())) else { return self.otherwise };
+        let Entry(mut place) = *entry;
+        if let Some(access) = entry.access() {
+            return access;
+        }
         let mut depth = ROOT;
         while let Some(node) = self.nodes.get(index(place)) {
             let branch = address.six(depth);
@@ -193,9 +219,9 @@ impl Node {
     const EMPTY: Self = Self { inner: 0, runs: 1, nodes: 0, leaves: 0 };
 }
 
-/// Places are 32-bit numbers: 10⁵ rules need some 10⁶.
+/// Places are 31-bit numbers: 10⁵ rules need some 10⁶.
 fn number(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
+    u32::try_from(place).unwrap_or(u32::MAX) & !Entry::LEAF
 }
 
 #[inline]
