@@ -218,7 +218,7 @@ impl Server {
         out: &mut [u8],
     ) -> Outcome {
         let answer = self.decide(request, Arrival { source, received, transmit, now });
-        self.conclude(answer.and_then(|answer| self.write(&answer, request, received, out)))
+        self.conclude(answer.and_then(|answer| self.write(&answer, request, out)))
     }
 
     /// Answers a datagram where it lies: the first `length` octets of `buffer`, which the answer overwrites.
@@ -260,7 +260,7 @@ impl Server {
         let access = self.admit_source(source)?;
         let allowance = self.charge(access, source, now)?;
         if access == Access::Refuse || allowance == Allowance::Kiss {
-            return self.kiss_in_place(place, access, received);
+            return self.kiss_in_place(place, access);
         }
         if now >= self.valid_until {
             self.renew(now, received);
@@ -273,14 +273,9 @@ impl Server {
     }
 
     #[cold]
-    fn kiss_in_place(
-        &mut self,
-        place: &mut [u8; HEADER_LENGTH],
-        access: Access,
-        received: NtpTimestamp,
-    ) -> Result<(), DropReason> {
+    fn kiss_in_place(&mut self, place: &mut [u8; HEADER_LENGTH], access: Access) -> Result<(), DropReason> {
         let request = Request::parse(place.as_slice()).map_err(|_| DropReason::Malformed)?;
-        let octets = self.kiss(&request, access, received);
+        let octets = self.kiss(&request, access);
         *place = octets;
         Ok(())
     }
@@ -296,7 +291,7 @@ impl Server {
         place.copy_from_slice(request);
         let request = &*place;
         let answer = self.decide(request, arrival);
-        self.conclude(answer.and_then(|answer| self.write(&answer, request, arrival.received, buffer)))
+        self.conclude(answer.and_then(|answer| self.write(&answer, request, buffer)))
     }
 
     /// A datagram was cut on the way in: longer than any request. Counts it.
@@ -389,7 +384,7 @@ impl Server {
             self.renew(now, received);
         }
         if access == Access::Refuse || allowance == Allowance::Kiss {
-            return Ok(Answer::Header(self.kiss(request, access, received)));
+            return Ok(Answer::Header(self.kiss(request, access)));
         }
         let packet = request.packet();
         if packet.as_bytes().len() > HEADER_LENGTH {
@@ -411,14 +406,14 @@ impl Server {
 
     /// A kiss-o'-death: refused by rule, or asking too often.
     #[cold]
-    fn kiss(&mut self, request: &Request<'_>, access: Access, received: NtpTimestamp) -> [u8; HEADER_LENGTH] {
+    fn kiss(&mut self, request: &Request<'_>, access: Access) -> [u8; HEADER_LENGTH] {
         let (code, poll, counter) = match (access, &self.limit) {
             (Access::Refuse, _) => (KissCode::Deny, request.packet().poll(), &mut self.counters.deny_kisses),
             (_, Some(limit)) => (KissCode::Rate, limit.poll, &mut self.counters.rate_kisses),
             (_, None) => (KissCode::Rate, request.packet().poll(), &mut self.counters.rate_kisses),
         };
         count(counter);
-        self.template.kiss(request, code, poll, received)
+        self.template.kiss(request, code, poll)
     }
 
     /// An interleaved answer to who asks for it by naming an answer that is remembered, a basic one to all others.
@@ -475,13 +470,7 @@ impl Server {
         self.valid_until = now + TEMPLATE_LIFE;
     }
 
-    fn write(
-        &self,
-        answer: &Answer,
-        request: &[u8],
-        received: NtpTimestamp,
-        out: &mut [u8],
-    ) -> Result<usize, DropReason> {
+    fn write(&self, answer: &Answer, request: &[u8], out: &mut [u8]) -> Result<usize, DropReason> {
         if let Answer::Header(octets) = answer {
             *out.first_chunk_mut().ok_or(DropReason::NoRoom)? = *octets;
             return Ok(HEADER_LENGTH);
@@ -491,7 +480,7 @@ impl Server {
             Answer::CryptoNak(octets) => {
                 AnswerTemplate::begin(&request, octets, out).and_then(|writer| writer.crypto_nak())
             }
-            _ => self.template.nts_nak(&request, received, out),
+            _ => self.template.nts_nak(&request, out),
         }
         .map_err(|_| DropReason::NoRoom)
     }
