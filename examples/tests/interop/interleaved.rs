@@ -40,6 +40,7 @@ fn we_ask_chronyd() {
         host.file("chrony.conf", &format!("server 10.9.9.2 noselect minpoll -3 maxpoll -3 {how}\n"));
         let said = host.run(&format!(
             "two_hosts
+             rm -f pid
              $FAR {CHRONYD} >chronyd.out 2>&1 &
              sleep 1
              $AGENT --json --config chrony.conf --duration 8 || :"
@@ -60,7 +61,7 @@ fn chronyd_asks_us() {
         let how = if interleaved { "xleave" } else { "" };
         let _ = host.run(&format!(
             "two_hosts
-             rm -rf log serve.out; mkdir log
+             rm -rf log serve.out pid; mkdir log
              serve --listen 10.9.9.1:123 --stratum 3 --interleaved
              timeout 8 $FAR $DAEMONS/chrony/usr/sbin/chronyd -x -d -u root \
                  'server 10.9.9.1 minpoll -3 maxpoll -3 {how}' 'cmdport 0' 'bindcmdaddress /' \"pidfile $HERE/pid\" \
