@@ -238,30 +238,23 @@ impl AnswerTemplate {
 
     /// A kiss-o'-death: leap 3, stratum 0, the code as reference id; `poll` is the least interval asked for.
     ///
-    /// Its timestamps are no time and must not be used as such; they are all `receive`, and the origin is echoed.
+    /// Its timestamps are no time: all of them echo the request's. ntpd 4.2.8 obeys no kiss whose timestamps differ.
     ///
     /// Source: RFC 5905 §7.4.
     #[must_use]
     #[inline(always)]
-    pub fn kiss(
-        &self,
-        request: &Request<'_>,
-        code: KissCode,
-        poll: Poll,
-        receive: NtpTimestamp,
-    ) -> [u8; HEADER_LENGTH] {
+    pub fn kiss(&self, request: &Request<'_>, code: KissCode, poll: Poll) -> [u8; HEADER_LENGTH] {
         let asked = request.packet.header_bytes();
-        let receive = set(receive).to_bytes();
         let lead = Lead::new(LeapIndicator::Unsynchronized, Version::from_bits(0), Mode::Reserved);
         let mut answer = [0; HEADER_LENGTH];
         answer[0] = lead.to_bits() | request.answer.to_bits();
         answer[2] = request.packet.poll().max(poll).log2().to_be_bytes()[0];
         answer[3] = self.octets[3];
         answer[12..16].copy_from_slice(&code.to_bytes());
-        answer[16..24].copy_from_slice(&receive);
+        answer[16..24].copy_from_slice(&asked[40..48]);
         answer[24..32].copy_from_slice(&asked[40..48]);
-        answer[32..40].copy_from_slice(&receive);
-        answer[40..48].copy_from_slice(&receive);
+        answer[32..40].copy_from_slice(&asked[40..48]);
+        answer[40..48].copy_from_slice(&asked[40..48]);
         answer
     }
 
@@ -285,8 +278,8 @@ impl AnswerTemplate {
     ///
     /// Source: RFC 8915 §5.7.
     #[inline(always)]
-    pub fn nts_nak(&self, request: &Request<'_>, receive: NtpTimestamp, buffer: &mut [u8]) -> Result<usize, EmitError> {
-        let kiss = self.kiss(request, KissCode::NtsNak, request.packet.poll(), receive);
+    pub fn nts_nak(&self, request: &Request<'_>, buffer: &mut [u8]) -> Result<usize, EmitError> {
+        let kiss = self.kiss(request, KissCode::NtsNak, request.packet.poll());
         let writer = Self::begin(request, &kiss, buffer)?;
         match request.packet.extension(ExtensionType::UNIQUE_IDENTIFIER) {
             Some(identifier) => writer.echo(&identifier)?.finish(),

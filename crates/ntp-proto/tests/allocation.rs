@@ -64,8 +64,8 @@ fn reading_writing_asking_and_answering_allocate_nothing() {
             read(bytes, &mut buffer);
             if let Ok(request) = Request::parse(bytes) {
                 black_box(template.answer(&request, now, now));
-                black_box(template.kiss(&request, KissCode::Rate, Poll::from_log2(8), now));
-                black_box(template.nts_nak(&request, now, &mut buffer).is_ok());
+                black_box(template.kiss(&request, KissCode::Rate, Poll::from_log2(8)));
+                black_box(template.nts_nak(&request, &mut buffer).is_ok());
             }
             let (request, pending) = ClientRequest::new(now).start(server);
             let mut answer = template.answer(&Request::parse(&request).unwrap(), now, now);

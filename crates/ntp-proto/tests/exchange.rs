@@ -319,9 +319,11 @@ fn the_answer_says_what_the_server_is() {
     let answer = Header::from_bytes(&unsynchronized.answer(&request, at(0), at(0)));
     assert_eq!((answer.leap(), answer.stratum), (LeapIndicator::Unsynchronized, Stratum::UNSPECIFIED));
     assert_eq!((answer.receive_timestamp, answer.transmit_timestamp), (at(1), at(1)));
-    let kiss = Header::from_bytes(&unsynchronized.kiss(&request, KissCode::Rate, Poll::from_log2(8), at(NOW)));
+    let kiss = Header::from_bytes(&unsynchronized.kiss(&request, KissCode::Rate, Poll::from_log2(8)));
     assert_eq!((kiss.lead.to_bits(), kiss.stratum.to_bits(), kiss.poll.log2()), (0xDC, 0, 0x77));
-    assert_eq!((kiss.reference_id, kiss.origin_timestamp), (KissCode::Rate.into(), at(0x7777_7777_7777_7777)));
+    assert_eq!(kiss.reference_id, KissCode::Rate.into());
+    let echoed = [kiss.reference_timestamp, kiss.origin_timestamp, kiss.receive_timestamp, kiss.transmit_timestamp];
+    assert_eq!(echoed, [at(0x7777_7777_7777_7777); 4]);
 }
 
 #[test]

@@ -408,7 +408,7 @@ fn a_unique_identifier_comes_back_whole() {
         .unwrap();
     let request = Request::parse(&buffer[..length]).unwrap();
     let mut answer = [0; 256];
-    let length = AnswerTemplate::new(&ServerVariables::default()).nts_nak(&request, in_2026(), &mut answer).unwrap();
+    let length = AnswerTemplate::new(&ServerVariables::default()).nts_nak(&request, &mut answer).unwrap();
     let packet = Packet::parse(&answer[..length]).unwrap();
     assert_eq!(packet.kiss(), Some(KissCode::NtsNak));
     assert_eq!(packet.extensions().map(|field| field.value.len()).collect::<Vec<_>>(), [64]);

@@ -157,7 +157,7 @@ impl Server {
         out: &mut [u8],
     ) -> Outcome {
         let answer = self.decide(request, Arrival { source, received, transmit, now });
-        self.conclude(answer.and_then(|answer| self.write(&answer, request, received, out)))
+        self.conclude(answer.and_then(|answer| self.write(&answer, request, out)))
     }
 
     /// Answers a datagram where it lies: the first `length` octets of `buffer`, which the answer overwrites.
@@ -203,7 +203,7 @@ impl Server {
         let access = self.admit_source(ip, port)?;
         let allowance = self.charge(access, ip, now)?;
         if access == Access::Refuse || allowance == Allowance::Kiss {
-            return self.kiss_in_place(place, access, received);
+            return self.kiss_in_place(place, access);
         }
         if now >= self.valid_until {
             self.renew(now, received);
@@ -216,14 +216,9 @@ impl Server {
     }
 
     #[cold]
-    fn kiss_in_place(
-        &mut self,
-        place: &mut [u8; HEADER_LENGTH],
-        access: Access,
-        received: NtpTimestamp,
-    ) -> Result<(), DropReason> {
+    fn kiss_in_place(&mut self, place: &mut [u8; HEADER_LENGTH], access: Access) -> Result<(), DropReason> {
         let request = Request::parse(place.as_slice()).map_err(|_| DropReason::Malformed)?;
-        let octets = self.kiss(&request, access, received);
+        let octets = self.kiss(&request, access);
         *place = octets;
         Ok(())
     }
@@ -239,7 +234,7 @@ impl Server {
         place.copy_from_slice(request);
         let request = &*place;
         let answer = self.decide(request, arrival);
-        self.conclude(answer.and_then(|answer| self.write(&answer, request, arrival.received, buffer)))
+        self.conclude(answer.and_then(|answer| self.write(&answer, request, buffer)))
     }
 
     /// A datagram was cut on the way in: longer than any request. Counts it.

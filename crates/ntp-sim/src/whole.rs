@@ -164,7 +164,7 @@ impl Responder for Answering {
 fn kiss(asked: Asked<'_>, clock: &ServerClock, code: [u8; 4], out: &mut [u8; PACKET]) -> Option<usize> {
     let request = ntp_proto::Request::parse(asked.bytes).ok()?;
     let template = AnswerTemplate::new(&clock.variables(Instant::ZERO, asked.received));
-    let bytes = template.kiss(&request, KissCode::from_bytes(code), Poll::DEFAULT_MIN, asked.received);
+    let bytes = template.kiss(&request, KissCode::from_bytes(code), Poll::DEFAULT_MIN);
     out.get_mut(..bytes.len())?.copy_from_slice(&bytes);
     Some(bytes.len())
 }

@@ -68,7 +68,7 @@ impl Host {
             }
         }
         let host = Self { directory: tempfile::tempdir().unwrap(), daemons };
-        if !host.shell(10, ":").output().is_ok_and(|output| output.status.success()) {
+        if !host.shell(":").output().is_ok_and(|output| output.status.success()) {
             println!("skipped: no network namespaces here");
             return None;
         }
@@ -89,26 +89,13 @@ impl Host {
 
     /// Runs a script to its end, but for no longer than two minutes; everything it started ends with it.
     pub(crate) fn run(&self, script: &str) -> Said {
-        self.run_within(120, script)
-    }
-
-    /// The same within `seconds`.
-    pub(crate) fn run_within(&self, seconds: u32, script: &str) -> Said {
-        Said(self.shell(seconds, script).output().unwrap())
+        Said(self.shell(script).output().unwrap())
     }
 
     /// For who is not root also in a user namespace, where it is root over nothing that matters.
-    fn shell(&self, seconds: u32, script: &str) -> Command {
+    fn shell(&self, script: &str) -> Command {
         let mut command = Command::new("setpriv");
-        command.args([
-            "--bounding-set=-sys_time",
-            "--inh-caps=-sys_time",
-            "timeout",
-            "-k",
-            "5",
-            &seconds.to_string(),
-            "unshare",
-        ]);
+        command.args(["--bounding-set=-sys_time", "--inh-caps=-sys_time", "timeout", "-k", "5", "120", "unshare"]);
         command.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         if !is_root() {
             command.args(["--user", "--map-root-user"]);

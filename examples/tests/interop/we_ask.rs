@@ -69,26 +69,27 @@ fn ntpd_rs_in_both_directions() {
     said.assert_nothing_after("Offset:");
 }
 
-/// It follows our server and serves us, once it has corrected its clock twice: with its own poll interval of 30 s that
-/// takes about five minutes.
+/// It serves once it has corrected its clock twice, which takes its own five minutes: it is made to hurry. It follows a
+/// chronyd: from a server on its own machine whose T3 is taken ahead it may measure a negative delay, after which it does
+/// not ask again for the best part of an hour.
 #[test]
-#[ignore = "takes some minutes"]
-fn openntpd_in_both_directions() {
-    let Some(host) = Host::with(&["openntpd/usr/sbin/ntpd", "still-clock.so"]) else { return };
+fn openntpd() {
+    let needs = ["openntpd/usr/sbin/ntpd", "chrony/usr/sbin/chronyd", "still-clock.so"];
+    let Some(host) = Host::with(&needs) else { return };
     if !is_root() {
         return println!("skipped: openntpd gives up privileges, which takes root");
     }
     host.file("ntpd.conf", "listen on 127.0.0.1\nserver 127.0.0.2\n");
-    let said = host.run_within(
-        600,
+    let said = host.run(&format!(
         "openntpd_home
-         serve --listen 127.0.0.2:123 --stratum 3
-         $STILL $DAEMONS/openntpd/usr/sbin/ntpd -d -v -s -f ntpd.conf >ntpd.out 2>&1 &
-         for turn in $(seq 110); do sleep 5; $QUERY --json --timeout 0.5 127.0.0.1 && break; done
-         cat ntpd.out",
-    );
+         {CHRONYD} 'bindaddress 127.0.0.2' >chronyd.out 2>&1 &
+         sleep 1
+         HURRY=20 $STILL $DAEMONS/openntpd/usr/sbin/ntpd -d -v -s -f ntpd.conf >ntpd.out 2>&1 &
+         for turn in $(seq 50); do sleep 2; $QUERY --json --timeout 0.5 127.0.0.1 && break; done
+         cat ntpd.out"
+    ));
     let objects = said.objects();
     let answer = objects.iter().rfind(|object| object["type"] == "server").unwrap_or_else(|| panic!("{}", said.text()));
-    assert_eq!((&answer["stratum"], &answer["reference"]), (&4.into(), &"127.0.0.2".into()), "{}", said.text());
+    assert_eq!((&answer["stratum"], &answer["reference"]), (&11.into(), &"127.0.0.2".into()), "{}", said.text());
     assert!(answer["offset"].as_f64().unwrap().abs() < NOTHING, "{answer}");
 }

@@ -41,7 +41,7 @@ impl Server {
             self.renew(now, received);
         }
         if access == Access::Refuse || allowance == Allowance::Kiss {
-            return Ok(Answer::Header(self.kiss(request, access, received)));
+            return Ok(Answer::Header(self.kiss(request, access)));
         }
         let packet = request.packet();
         if packet.as_bytes().len() > HEADER_LENGTH {
@@ -63,19 +63,14 @@ impl Server {
 
     /// A kiss-o'-death: refused by rule, or asking too often.
     #[cold]
-    pub(super) fn kiss(
-        &mut self,
-        request: &Request<'_>,
-        access: Access,
-        received: NtpTimestamp,
-    ) -> [u8; HEADER_LENGTH] {
+    pub(super) fn kiss(&mut self, request: &Request<'_>, access: Access) -> [u8; HEADER_LENGTH] {
         let (code, poll, counter) = match (access, &self.limit) {
             (Access::Refuse, _) => (KissCode::Deny, request.packet().poll(), &mut self.counters.deny_kisses),
             (_, Some(limit)) => (KissCode::Rate, limit.poll, &mut self.counters.rate_kisses),
             (_, None) => (KissCode::Rate, request.packet().poll(), &mut self.counters.rate_kisses),
         };
         count(counter);
-        self.template.kiss(request, code, poll, received)
+        self.template.kiss(request, code, poll)
     }
 
     /// An interleaved answer to who asks for it by naming an answer that is remembered, a basic one to all others.
@@ -132,13 +127,7 @@ impl Server {
         self.valid_until = now + TEMPLATE_LIFE;
     }
 
-    pub(super) fn write(
-        &self,
-        answer: &Answer,
-        request: &[u8],
-        received: NtpTimestamp,
-        out: &mut [u8],
-    ) -> Result<usize, DropReason> {
+    pub(super) fn write(&self, answer: &Answer, request: &[u8], out: &mut [u8]) -> Result<usize, DropReason> {
         if let Answer::Header(octets) = answer {
             *out.first_chunk_mut().ok_or(DropReason::NoRoom)? = *octets;
             return Ok(HEADER_LENGTH);
@@ -148,7 +137,7 @@ impl Server {
             Answer::CryptoNak(octets) => {
                 AnswerTemplate::begin(&request, octets, out).and_then(|writer| writer.crypto_nak())
             }
-            _ => self.template.nts_nak(&request, received, out),
+            _ => self.template.nts_nak(&request, out),
         }
         .map_err(|_| DropReason::NoRoom)
     }
