@@ -10,6 +10,7 @@ use ntp_clock::{rescue, ClockError, ReadClock, SlewPolicy, SteerClock, StepClock
 use ntp_examples::fields::kernel_clock;
 use ntp_examples::output::{finish, Report};
 use ntp_examples::stop::Stop;
+use ntp_examples::text;
 use ntp_types::{Applied, ClockCommand, Frequency, NtpDuration};
 use serde_json::json;
 
@@ -53,7 +54,7 @@ enum Command {
         #[command(flatten)]
         change: Change,
         /// How long it may take; without it, as long as the kernel takes at 500 µs/s
-        #[arg(long, value_name = "SECONDS", value_parser = duration)]
+        #[arg(long, value_name = "SECONDS", value_parser = text::duration)]
         over: Option<Duration>,
         /// The fastest rate
         #[arg(long, value_name = "PPM", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -149,9 +150,4 @@ fn offset(text: &str) -> Result<NtpDuration, String> {
         Ok(seconds) if seconds.abs() < 2e9 => Ok(NtpDuration::from_seconds_f64(seconds)),
         _ => Err("expected seconds like -0.25, below 2·10⁹".into()),
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
