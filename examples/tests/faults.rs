@@ -90,7 +90,7 @@ impl Case {
     /// the file.
     fn kill(&self, call: &str, when: usize) -> Option<bool> {
         let root = self.root();
-        let status = Command::new("strace")
+        let status = strace()
             .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
             .args(["-e", &format!("inject={call}:signal=KILL:when={when}")])
             .args(self.command(root.path()))
@@ -123,7 +123,7 @@ impl Case {
     fn fail(&self, call: &str, errno: &str, when: usize) -> bool {
         let root = self.root();
         let log = tempfile::NamedTempFile::new().unwrap();
-        let output = Command::new("strace")
+        let output = strace()
             .args(["-qq", "-o"])
             .arg(log.path())
             .args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={errno}:when={when}")])
@@ -159,8 +159,15 @@ impl Case {
     }
 }
 
+/// Without the library path that cargo sets, for which the loader looks in dozens of places first.
+fn strace() -> Command {
+    let mut command = Command::new("strace");
+    command.env_remove("LD_LIBRARY_PATH");
+    command
+}
+
 fn has_strace() -> bool {
-    let output = Command::new("strace").args(["-qq", "-e", "inject=fsync:error=EIO", "true"]).output();
+    let output = strace().args(["-qq", "-e", "inject=fsync:error=EIO", "true"]).output();
     let is_there = output.is_ok_and(|output| output.status.success());
     if !is_there {
         eprintln!("skipped: no strace, or it may not trace");

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use atomic_file::{AtomicError, Outcome, Snapshot};
 use ntp_types::{NtpDuration, UnixTime};
 
+use crate::rtc::zone::local_to_utc;
 use crate::rtc::RtcError;
 
 /// Whose time the hardware clock shows.
@@ -66,6 +67,45 @@ pub enum DriftUpdate {
         /// What came out, seconds a day.
         computed: f64,
     },
+}
+
+/// `UTC`, `local time`.
+impl fmt::Display for TimeScale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Utc => "UTC",
+            Self::Local => "local time",
+        })
+    }
+}
+
+impl TimeScale {
+    /// The moment at which the hardware clock shows `rtc`. `offset_at` gives the zone's seconds east of Greenwich.
+    ///
+    /// # Errors
+    /// As `offset_at`.
+    pub fn to_utc<E>(self, rtc: UnixTime, offset_at: impl Fn(UnixTime) -> Result<i32, E>) -> Result<UnixTime, E> {
+        match self {
+            Self::Utc => Ok(rtc),
+            Self::Local => local_to_utc(rtc, offset_at),
+        }
+    }
+}
+
+/// What became of the drift, as a sentence.
+impl fmt::Display for DriftUpdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("left as it was"),
+            Self::FirstCalibration => f.write_str("to be known the next time: this was the first calibration"),
+            Self::TooSoon { seconds } => {
+                write!(f, "left as it was: only {seconds} s since the last calibration, four hours are needed")
+            }
+            Self::KernelSetsIt => f.write_str("left as it was: the kernel has been setting the clock"),
+            Self::Updated { from, to } => write!(f, "{to:+.6} s a day to add (was {from:+.6})"),
+            Self::Reset { computed } => write!(f, "reset to 0: {computed:+.6} s a day is no clock's drift"),
+        }
+    }
 }
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
