@@ -23,7 +23,8 @@ pub enum Outcome {
     Created,
 }
 
-/// A point between two system calls of a replacement, in their order.
+/// A point between two system calls of a replacement, in their order; where a copy without a name cannot be given one, they
+/// begin again at [`Created`](Self::Created) with one that has it from the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Step {

@@ -4,6 +4,13 @@
 //! [`Rtc::read_at_edge`] and [`Rtc::set`]. What hwclock keeps about it in `/etc/adjtime` is [`AdjTimeFile`]; the work at boot
 //! and shutdown is in [`hctosys`], [`systohc`] and [`adjust`]; [`RtcTracker`] learns its rate.
 //!
+//! Setting lets a second begin when it should, to 20 ms, and looks whether it did. Not every chip allows that: on AMD and Hygon
+//! processors a PC's clock keeps its beat, because Linux leaves the divider alone there (register A has another meaning for that
+//! bit: `apply_amd_register_a_behavior` in 6.1's `rtc-mc146818-lib.c`), and nothing but setting ever touches it: alarms,
+//! interrupts and suspending write registers B and C, `/dev/nvram` begins behind both, starting the driver writes register A as it
+//! stands. What is left, half a second at most, is measured, told in [`SetOutcome`] and kept in `/etc/adjtime`, so that clock
+//! and file together are right.
+//!
 //! | part | file | effects |
 //! |---|---|---|
 //! | date and time of the chip | [`RtcTime`] | none |

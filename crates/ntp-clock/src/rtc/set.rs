@@ -47,11 +47,8 @@ pub struct SetOutcome {
     pub keeps_phase: bool,
 }
 
-/// The MC146818's divider is reset when it is set, and lets the next second begin half a second later.
-///
-/// Not with AMD's and Hygon's, whose register A has another meaning for that bit: since 5.18 Linux leaves it alone there
-/// (`apply_amd_register_a_behavior`). Nothing else in Linux touches the divider but setting: alarms, interrupts and suspending go
-/// to registers B and C, `/dev/nvram` begins behind both, and the driver's start writes register A as it is. So the beat stays.
+/// The MC146818's divider is reset when it is set, and lets the next second begin half a second later. To a beat that stays as it
+/// is, the second written half-way is the nearest.
 const CMOS_DELAY: Duration = Duration::from_millis(500);
 /// Later than this after the moment, times the number of attempts, it is not written but waited for the next one.
 const LATE: Duration = Duration::from_millis(5);
