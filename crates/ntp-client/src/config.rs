@@ -17,7 +17,7 @@ pub struct SourceConfig {
     pub max_poll: Poll,
     /// Begin with a quick volley: requests every [`burst_interval`](Self::burst_interval) until
     /// [`burst_good`](Self::burst_good) replies are in, at most twice as many requests; and again when an unreachable
-    /// server answers. Default off.
+    /// server answers, where intervals longer than asked for have saved the requests. Default off.
     pub iburst: bool,
     /// The same volley at every poll of a reachable server. Default off; only with the server's permission (RFC 8633).
     pub burst: bool,

@@ -92,6 +92,20 @@ fn recovery_costs_about_an_eighth_of_the_silence_and_brings_a_volley() {
     assert_eq!((unreachable, reachable), (1, 2));
 }
 
+#[test]
+fn a_silence_in_which_nothing_was_saved_brings_no_volley() {
+    let mut world = World::new();
+    let server = world.serve("192.0.2.1:123", good);
+    world.add(server, config(10, 10, true));
+    world.run_for(HOUR);
+    world.set_answering(server, false);
+    world.run_for(4 * HOUR);
+    world.set_answering(server, true);
+    let asked = world.asked(server);
+    world.run_for(HOUR);
+    assert!(world.asked(server) <= asked + 4);
+}
+
 /// A rival counts a kiss as a lost packet and asks on every two seconds.
 #[test]
 fn deny_stops_after_one_request() {

@@ -183,6 +183,17 @@ fn status_has_a_time_even_where_the_structure_has_none() {
 }
 
 #[test]
+fn a_guarded_process_slews_by_rate_alone() {
+    let kernel = SimKernel::new(start());
+    let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(SlewPolicy::guarded());
+    for (offset, span, rate) in [(400_000, 20, "+20.000"), (40 * MS, 1, "+40000.000"), (-300 * MS, 1, "-50000.000")] {
+        let applied = clock.apply(&slew(offset, Duration::from_secs(span), 0)).unwrap();
+        assert_eq!(applied.slew_rate.to_string(), format!("{rate} ppm"));
+        assert_eq!(clock.residue(), applied.slew_rate, "not the kernel's own");
+    }
+}
+
+#[test]
 fn refused_commands_change_nothing_and_say_what_is_missing() {
     let kernel = SimKernel::new(start());
     kernel.state(|state| state.is_privileged = false);

@@ -33,10 +33,21 @@ impl fmt::Display for Polling {
 pub enum Yardstick {
     /// chrony's figures on this scenario, and the best known RMS where it is.
     Same(Figures, Option<f64>),
-    /// chrony's RMS on a scenario of the same description.
-    Like(f64),
+    /// The figures of a chronyd that was run on this scenario for the purpose.
+    Measured(Figures),
     /// Nothing.
     None,
+}
+
+impl Yardstick {
+    /// chrony's figures, where there are any.
+    #[must_use]
+    pub const fn figures(&self) -> Option<Figures> {
+        match *self {
+            Self::Same(figures, _) | Self::Measured(figures) => Some(figures),
+            Self::None => None,
+        }
+    }
 }
 
 /// One line to come: a scenario and how to poll.
@@ -66,7 +77,7 @@ pub fn entries() -> Vec<Entry> {
         }
         for further in more() {
             let yardstick = further.chrony.map_or(Yardstick::None, |[fixed, free]| {
-                Yardstick::Like(if polling == Polling::Fixed { fixed } else { free })
+                Yardstick::Measured(if polling == Polling::Fixed { fixed } else { free })
             });
             entries.push(Entry { scenario: with(further.scenario), polling, yardstick });
         }
@@ -137,21 +148,14 @@ impl Line {
     /// Our RMS over chrony's, and the worst seed's over chrony's median.
     #[must_use]
     pub fn ratios(&self) -> Option<(f64, f64)> {
-        let rms = match self.yardstick {
-            Yardstick::Same(figures, _) => figures.rms,
-            Yardstick::Like(rms) => rms,
-            Yardstick::None => return None,
-        };
+        let rms = self.yardstick.figures()?.rms;
         Some((self.rms / rms, self.worst / rms))
     }
 
     /// Our RMS frequency error over chrony's.
     #[must_use]
     pub fn frequency_ratio(&self) -> Option<f64> {
-        match self.yardstick {
-            Yardstick::Same(figures, _) => Some(self.rms_frequency / figures.rms_frequency),
-            _ => None,
-        }
+        Some(self.rms_frequency / self.yardstick.figures()?.rms_frequency)
     }
 }
 
@@ -179,15 +183,13 @@ impl fmt::Display for Line {
             self.packets_in_all,
             self.violations
         )?;
-        let Some((ratio, worst)) = self.ratios() else { return Ok(()) };
+        let (Some(figures), Some((ratio, worst))) = (self.yardstick.figures(), self.ratios()) else { return Ok(()) };
+        let mark = if matches!(self.yardstick, Yardstick::Measured(_)) { '+' } else { ' ' };
+        write!(f, " {mark}{:9.2e} {ratio:6.2} {worst:5.2}", figures.rms)?;
+        write!(f, " {:5.2}", self.rms_frequency / figures.rms_frequency)?;
         match self.yardstick {
-            Yardstick::Same(figures, known) => {
-                write!(f, "  {:9.2e} {ratio:6.2} {worst:5.2}", figures.rms)?;
-                write!(f, " {:5.2}", self.rms_frequency / figures.rms_frequency)?;
-                known.map_or(Ok(()), |known| write!(f, "  {:5.2}", self.rms / known))
-            }
-            Yardstick::Like(rms) => write!(f, " ~{rms:9.2e} {ratio:6.2} {worst:5.2}"),
-            Yardstick::None => Ok(()),
+            Yardstick::Same(_, Some(known)) => write!(f, "  {:5.2}", self.rms / known),
+            _ => Ok(()),
         }
     }
 }
@@ -214,7 +216,7 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { class, polling, lines, rms, largest, worst, .. } = self;
-        write!(f, "{class:34} poll {polling:4} {lines:2} scenarios: rms {rms:.2} of chrony's, ")?;
+        write!(f, "{class:25} poll {polling:4} {lines:2} scenarios: rms {rms:.2} of chrony's, ")?;
         write!(f, "largest {largest:.2}, worst seed {worst:.2}")?;
         self.frequency.map_or(Ok(()), |frequency| write!(f, ", frequency {frequency:.2}"))
     }
@@ -229,8 +231,8 @@ pub fn summaries(lines: &[Line]) -> Vec<Summary> {
     let classes: [Class; 4] = [
         ("one source", |line| line.servers == 1 && matches!(line.yardstick, Yardstick::Same(..))),
         ("several sources", |line| line.servers > 1 && matches!(line.yardstick, Yardstick::Same(..))),
-        ("one source, like scenarios", |line| line.servers == 1 && matches!(line.yardstick, Yardstick::Like(_))),
-        ("several sources, like scenarios", |line| line.servers > 1 && matches!(line.yardstick, Yardstick::Like(_))),
+        ("one source, further", |line| line.servers == 1 && matches!(line.yardstick, Yardstick::Measured(_))),
+        ("several sources, further", |line| line.servers > 1 && matches!(line.yardstick, Yardstick::Measured(_))),
     ];
     let mut summaries = Vec::new();
     for (class, belongs) in classes {
