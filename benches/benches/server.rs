@@ -1,178 +1,286 @@
-//! The server's bench: `cargo bench -p ntp-benches --bench server [-- --count | --load [ROUNDS]]`.
+//! The server's bench: `cargo bench -p ntp-benches --bench server [-- --count | --load [ROUNDS] | --stamps [ROUNDS]]`.
 //!
-//! `--count`: instructions of one request in user space, by callgrind. `--load`: CPU seconds (user and system of the server's
-//! threads; on loopback the delivery of its answers runs there too, that of requests in the load's) per million answers,
-//! answers per second, latency and the lead of T3, as multiples of a bare echo in batches: the socket's limit. Servers on
-//! core 0, load on core 1, in turn, in rounds; medians of the ratios within each round. As root it runs in a network
-//! namespace of its own. Peers: where installed, or unpacked below `$NTP_PEERS`.
+//! `--count`: instructions of one request in user space, by callgrind; ends with an error above a limit. `--load`: CPU seconds
+//! (user and system of the server's threads; the delivery of its answers runs there too, that of requests in the load's) per
+//! million answers, answers per second, latency and the lead of T3, each round's CPU as a multiple of a bare echo in batches,
+//! the socket's limit, and of chronyd's. `--stamps`: a client's offset error by the stamps it uses. Servers on core 0, load on
+//! core 1, in turn, in rounds whose order is reversed every other time; medians. As root it runs in a network namespace of its
+//! own, on loopback and over a pair of virtual interfaces. Peers: where installed, or unpacked below `$NTP_PEERS`.
 
 #![allow(clippy::expect_used)] // a bench stops at a fault
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use ntp_benches::callgrind;
 use ntp_benches::server::contestants::{self, Contestant};
 use ntp_benches::server::load::{self, Figures, Load};
+use ntp_benches::server::network::Network;
 use ntp_benches::server::respond::{empty_server_loop, full_server_loop, Case};
+use ntp_benches::server::stamps::{self, Percentiles, Quality};
 
 const TURNS: u32 = 20_000;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 11;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let rounds = || arguments.get(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
-    match arguments.first().map(String::as_str) {
-        Some("--counted") => count_once(arguments.get(1).expect("a case")),
-        Some("--generate") => generate(&arguments),
-        Some("--here") => measure(rounds()),
-        Some("--count") => print_instructions(),
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let rounds = |text: &str| text.parse().unwrap_or(ROUNDS);
+    match words[..] {
+        // What this program is told when it runs itself.
+        ["--counted", case] => count_once(case),
+        ["--generate", ..] => generate(&words),
+        ["--ask", server, count] => {
+            let (server, count) = (server.parse().expect("an address"), count.parse().expect("a count"));
+            println!("{}", stamps::run(server, count).to_line());
+        }
+        ["--here", what, count] => here(what, rounds(count)),
+        ["--count", ..] => return print_instructions(),
         // `cargo test --benches` only looks whether it runs.
-        Some("--test") => Case::ALL.iter().for_each(|case| count_once(&format!("{case:?}"))),
-        Some("--load") => enter(rounds()),
+        ["--test", ..] => Case::ALL.iter().for_each(|case| count_once(&format!("{case:?}"))),
+        [what @ ("--load" | "--stamps"), count] => enter(what, rounds(count)),
+        [what @ ("--load" | "--stamps"), ..] => enter(what, ROUNDS),
         _ => {
-            print_instructions();
-            enter(ROUNDS);
+            let counted = print_instructions();
+            enter("--load", ROUNDS);
+            enter("--stamps", ROUNDS);
+            return counted;
         }
     }
+    ExitCode::SUCCESS
 }
 
 fn count_once(name: &str) {
     let case = Case::ALL.into_iter().find(|case| format!("{case:?}") == name).expect("a case");
-    empty_server_loop(case, TURNS);
+    let _ = empty_server_loop(case, TURNS);
     let answered = full_server_loop(&mut case.server(), case, TURNS);
     assert_eq!(answered, TURNS, "each is answered");
 }
 
-fn print_instructions() {
+fn print_instructions() -> ExitCode {
     if !callgrind::is_installed() {
         println!("valgrind is not installed: no instructions counted");
-        return;
+        return ExitCode::SUCCESS;
     }
-    println!("instructions of one request, from datagram to answer, in user space");
+    println!("| instructions from datagram to answer | octets | counted | limit |\n|---|---|---|---|");
+    let mut is_good = true;
     for case in Case::ALL {
-        let symbols = ["empty_server_loop".to_owned(), "full_server_loop".to_owned()];
+        let symbols = ["empty_server_loop", "unanswered", "full_server_loop"].map(String::from);
         let counts = callgrind::count(&["--counted", &format!("{case:?}")], &symbols);
-        if let [Some(empty), Some(full)] = counts[..] {
-            println!("  {:<18} {:>5}", format!("{case:?}"), full.saturating_sub(empty) / u64::from(TURNS));
-        }
+        let [Some(empty), Some(unanswered), Some(full)] = counts[..] else { panic!("no counts of {case:?}") };
+        // The loop, and handing over what a responder needs, is the caller's.
+        let count = (full + unanswered).saturating_sub(empty) / u64::from(TURNS);
+        is_good &= case.limit().map_or(true, |limit| count <= limit);
+        let limit = case.limit().map_or(String::new(), |limit| limit.to_string());
+        println!("| {case:?} | {} | {count} | {limit} |", case.length());
     }
+    ExitCode::from(u8::from(!is_good))
 }
 
 /// Into a network namespace of its own, if that is allowed.
-fn enter(rounds: usize) {
+fn enter(what: &str, rounds: usize) {
     let program = std::env::current_exe().expect("this program");
-    let script = format!("ip link set lo up && exec '{}' --here {rounds}", program.display());
+    let script = format!("ip link set lo up && exec '{}' --here {what} {rounds}", program.display());
     let status = Command::new("unshare").args(["--net", "sh", "-c", &script]).status();
     if !status.is_ok_and(|status| status.success()) {
         println!("no namespace of its own: on the loopback everybody uses");
-        measure(rounds);
+        here(what, rounds);
     }
+}
+
+fn here(what: &str, rounds: usize) {
+    let directory = std::env::temp_dir().join(format!("ntp-server-bench.{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let run = |network: &Network| match what {
+        "--load" => measure_load(network, &directory, rounds),
+        _ => measure_stamps(network, &directory, rounds),
+    };
+    run(&Network::loopback());
+    match Network::veth() {
+        Ok(network) => run(&network),
+        Err(reason) => println!("\nskipped: veth, {reason}"),
+    }
+    let _ = std::fs::remove_dir_all(&directory);
 }
 
 struct Stage {
     name: &'static str,
     rate: u64,
     clients: u32,
+    millis: u64,
 }
 
 const STAGES: [Stage; 4] = [
-    Stage { name: "saturation, one client", rate: 0, clients: 0 },
-    Stage { name: "saturation, 50 000 client addresses", rate: 0, clients: 50_000 },
-    Stage { name: "60 000 requests/s", rate: 60_000, clients: 0 },
-    Stage { name: "1 000 requests/s", rate: 1_000, clients: 0 },
+    Stage { name: "saturation, one client", rate: 0, clients: 0, millis: 300 },
+    Stage { name: "saturation, 50 000 client addresses", rate: 0, clients: 50_000, millis: 300 },
+    Stage { name: "60 000 requests/s", rate: 60_000, clients: 0, millis: 300 },
+    Stage { name: "1 000 requests/s", rate: 1_000, clients: 0, millis: 500 },
 ];
 
-fn measure(rounds: usize) {
-    let directory = std::env::temp_dir().join(format!("ntp-server-bench.{}", std::process::id()));
-    std::fs::create_dir_all(&directory).expect("a directory");
-    let field = contestants::start(&directory);
-    for Stage { name, rate, clients } in STAGES {
-        let mut results: BTreeMap<usize, Vec<Figures>> = BTreeMap::new();
-        for round in 0..rounds {
-            // The order is reversed every other round, so that nobody always comes after the same.
-            let mut order: Vec<usize> = (0..field.len()).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for place in order {
-                if let Some(figures) = field.get(place).and_then(|contestant| under_load(contestant, rate, clients)) {
-                    results.entry(place).or_default().push(figures);
-                }
-            }
-        }
-        print_stage(name, &field, &results);
+/// A contestant's figures, and the CPU per answer of the echo just before and just after it.
+struct Round {
+    own: Figures,
+    echo: f64,
+}
+
+fn measure_load(network: &Network, directory: &Path, rounds: usize) {
+    let field = contestants::start(directory, network.server, network.second);
+    let Some((echo, others)) = field.split_first().filter(|(first, _)| first.is_echo) else {
+        return println!("no echo to compare with");
+    };
+    for stage in &STAGES {
+        let measure_echo = || under_load(network, echo, stage).as_ref().map(per_answer);
+        let mut before = measure_echo();
+        let results = in_turn(others.len(), rounds, |place| {
+            let own = under_load(network, others.get(place)?, stage);
+            let after = measure_echo();
+            let echo = f64::midpoint(before.or(after)?, after.or(before)?);
+            before = after;
+            Some(Round { own: own?, echo })
+        });
+        println!("\n{}, {}, {rounds} rounds of {} ms", network.name, stage.name, stage.millis);
+        print_stage(stage, others, &results);
     }
-    drop(field);
-    let _ = std::fs::remove_dir_all(&directory);
 }
 
-/// The load in a process of its own, on the other core.
-fn under_load(contestant: &Contestant, rate: u64, clients: u32) -> Option<Figures> {
-    let program = std::env::current_exe().ok()?;
-    let output = Command::new("taskset")
-        .args(["-c", "1"])
-        .arg(program)
-        .args(["--generate", &contestant.port.to_string(), &contestant.process.to_string()])
-        .args([rate.to_string(), clients.to_string(), contestant.is_echo.to_string()])
-        .output()
-        .ok()?;
-    Figures::from_line(&String::from_utf8_lossy(&output.stdout))
+/// Seconds of CPU for one answer.
+fn per_answer(figures: &Figures) -> f64 {
+    figures.cpu / to_f64(figures.answers)
 }
 
-fn generate(arguments: &[String]) {
-    let number = |place: usize| arguments.get(place).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+/// So many rounds over all places, the order reversed every other time, so that nobody always comes after the same.
+fn in_turn<T>(
+    places: usize,
+    rounds: usize,
+    mut measure: impl FnMut(usize) -> Option<T>,
+) -> BTreeMap<usize, Vec<Option<T>>> {
+    let mut results: BTreeMap<usize, Vec<Option<T>>> = BTreeMap::new();
+    for round in 0..rounds {
+        let mut order: Vec<usize> = (0..places).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for place in order {
+            results.entry(place).or_default().push(measure(place));
+        }
+    }
+    results
+}
+
+/// Runs this program at the load's end of the network, on the other core, with precedence; the line it prints.
+fn at_the_far_end(network: &Network, arguments: &[String]) -> Option<String> {
+    let program = std::env::current_exe().ok()?.display().to_string();
+    let prelude = contestants::precedence().iter().copied().chain(["taskset", "-c", "1"]).map(String::from);
+    let mut words = network.enter().into_iter().chain(prelude).chain([program]).chain(arguments.iter().cloned());
+    let output = Command::new(words.next()?).args(words).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn under_load(network: &Network, contestant: &Contestant, stage: &Stage) -> Option<Figures> {
+    let words = [
+        "--generate".to_owned(),
+        contestant.address.to_string(),
+        contestant.process.to_string(),
+        stage.rate.to_string(),
+        stage.clients.to_string(),
+        network.first_client.to_string(),
+        stage.millis.to_string(),
+        contestant.is_echo.to_string(),
+    ];
+    Figures::from_line(&at_the_far_end(network, &words)?).filter(|figures| figures.answers > 0)
+}
+
+fn generate(words: &[&str]) {
+    let [_, server, process, rate, clients, first, millis, is_echo] = words[..] else { panic!("eight words") };
     let load = Load {
-        server: ([127, 0, 0, 1], u16::try_from(number(1)).expect("a port")).into(),
-        time: Duration::from_secs(1),
+        server: server.parse().expect("an address"),
+        time: Duration::from_millis(millis.parse().expect("milliseconds")),
         window: 256,
-        rate: number(3),
-        clients: u32::try_from(number(4)).expect("a count"),
-        is_echo: arguments.get(5).is_some_and(|echo| echo == "true"),
-        process: u32::try_from(number(2)).expect("a process"),
+        rate: rate.parse().expect("a rate"),
+        clients: clients.parse().expect("a count"),
+        first: first.parse().expect("an address"),
+        is_echo: is_echo == "true",
+        process: process.parse().expect("a process"),
     };
     println!("{}", load::run(&load).to_line());
 }
 
-fn print_stage(name: &str, field: &[Contestant], results: &BTreeMap<usize, Vec<Figures>>) {
-    println!("\n{name}");
+fn print_stage(stage: &Stage, field: &[Contestant], results: &BTreeMap<usize, Vec<Option<Round>>>) {
+    let is_open = stage.rate > 0;
+    let stamps = if is_open { " T3 early p50, p99 µs | T3 late 99.9 %, worst µs | T3<T2 |" } else { "" };
     println!(
-        "  {:<22} {:>9} {:>7} {:>15} {:>9} {:>8} {:>8} {:>9} {:>9} {:>6} {:>6}",
-        "server",
-        "CPU s/M",
-        "x echo",
-        "[min..max]",
-        "answers/s",
-        "p50 us",
-        "p99 us",
-        "T3 p50",
-        "T3 p99",
-        "lost",
-        "T3<T2"
+        "| server | CPU s/M | x echo | x chronyd | x chronyd, noclientlog | answers/s | p50, p99 µs | lost |{stamps}"
     );
-    let base = results.get(&0);
+    println!("|---|---|---|---|---|---|---|---|{}", "---|".repeat(if is_open { 3 } else { 0 }));
+    let of_name = |name: &str| field.iter().position(|other| other.name == name).and_then(|place| results.get(&place));
+    let bases = [None, of_name("chronyd"), of_name("chronyd, noclientlog")];
     for (place, all) in results {
-        let per_million = |figures: &Figures| figures.cpu * 1e6 / to_f64(figures.answers.max(1));
-        let ratios: Vec<f64> = base
-            .into_iter()
-            .flat_map(|base| base.iter().zip(all).map(|(base, own)| per_million(own) / per_million(base)))
-            .collect();
-        let of = |value: &dyn Fn(&Figures) -> f64| median(all.iter().map(value).collect());
-        let bounds = ratios.iter().fold((f64::MAX, 0.0_f64), |(low, high), &ratio| (low.min(ratio), high.max(ratio)));
-        println!(
-            "  {:<22} {:>9.2} {:>7.3} {:>15} {:>9.0} {:>8.1} {:>8.1} {:>9.2} {:>9.2} {:>6} {:>6}",
-            field.get(*place).map_or("", |contestant| contestant.name),
-            of(&per_million),
-            median(ratios),
-            format!("[{:.2}..{:.2}]", bounds.0, bounds.1),
+        let Some(contestant) = field.get(*place) else { continue };
+        let relative = |round: &Round| per_answer(&round.own) / round.echo;
+        let [echo, chronyd, noclientlog] = bases.map(|base| {
+            // Each against the echo beside it, and then against each other.
+            let of = |(place, round): (usize, &Option<Round>)| {
+                let base = base.map_or(Some(1.0), |base| base.get(place)?.as_ref().map(relative));
+                Some(relative(round.as_ref()?) / base?)
+            };
+            quartiles(all.iter().enumerate().filter_map(of).collect())
+        });
+        let answered: Vec<&Figures> = all.iter().flatten().map(|round| &round.own).collect();
+        let of = |value: &dyn Fn(&Figures) -> f64| median(answered.iter().map(|figures| value(figures)).collect());
+        let sum = |value: &dyn Fn(&Figures) -> u64| answered.iter().map(|figures| value(figures)).sum::<u64>();
+        print!(
+            "| {} | {:.2} | {echo} | {chronyd} | {noclientlog} | {:.0} | {:.1}, {:.1} | {} |",
+            contestant.name,
+            of(&|figures| per_answer(figures) * 1e6),
             of(&|figures| to_f64(figures.answers) / figures.seconds),
             of(&|figures| figures.latency.0),
             of(&|figures| figures.latency.1),
-            of(&|figures| figures.ahead.0),
-            of(&|figures| figures.ahead.1),
-            all.iter().map(|figures| figures.lost).sum::<u64>(),
-            all.iter().map(|figures| figures.disordered).sum::<u64>(),
+            sum(&|figures| figures.lost),
+        );
+        if is_open && !contestant.is_echo {
+            let worst = answered.iter().map(|figures| figures.future.1).fold(f64::MIN, f64::max);
+            print!(
+                " {:.2}, {:.2} | {:.2}, {worst:.2} | {} |",
+                of(&|figures| figures.ahead.0),
+                of(&|figures| figures.ahead.1),
+                of(&|figures| figures.future.0),
+                sum(&|figures| figures.disordered),
+            );
+        }
+        println!();
+    }
+}
+
+/// Exchanges of each kind in a round.
+const EXCHANGES: usize = 300;
+
+fn measure_stamps(network: &Network, directory: &Path, rounds: usize) {
+    let field = contestants::start_interleaved(directory, network.server);
+    let results = in_turn(field.len(), rounds, |place| {
+        let words = ["--ask".to_owned(), field.get(place)?.address.to_string(), EXCHANGES.to_string()];
+        Quality::from_line(&at_the_far_end(network, &words)?)
+    });
+    println!("\n{}, {rounds} rounds of {EXCHANGES} exchanges of each kind: p50, p99 in µs", network.name);
+    println!(
+        "| server | T3 to the client's kernel stamp | the way alone | offset error: user | kernel | interleaved |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for (place, all) in &results {
+        let all: Vec<&Quality> = all.iter().flatten().collect();
+        let of = |value: &dyn Fn(&Quality) -> Percentiles| {
+            let (p50, p99) = all.iter().map(|quality| value(quality)).unzip();
+            format!("{:.2}, {:.2}", median(p50), median(p99))
+        };
+        println!(
+            "| {} | {} | {} | {} | {} | {} |",
+            field.get(*place).map_or("", |contestant| contestant.name),
+            of(&|quality| quality.back),
+            of(&|quality| quality.way),
+            of(&|quality| quality.user),
+            of(&|quality| quality.kernel),
+            of(&|quality| quality.interleaved),
         );
     }
 }
@@ -182,7 +290,20 @@ fn to_f64(count: u64) -> f64 {
     count as f64
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+fn median(values: Vec<f64>) -> f64 {
+    quantile(values, 2)
+}
+
+/// The value that `quarters` of four are below.
+fn quantile(mut values: Vec<f64>, quarters: usize) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    values.get(values.len().saturating_sub(1) * quarters / 4).copied().unwrap_or(f64::NAN)
+}
+
+fn quartiles(values: Vec<f64>) -> String {
+    if values.is_empty() {
+        return String::new();
+    }
+    let at = |quarters| quantile(values.clone(), quarters);
+    format!("{:.3} [{:.2}..{:.2}]", at(2), at(1), at(3))
 }

@@ -22,8 +22,10 @@ pub struct Load {
     pub window: usize,
     /// Requests per second; 0 for the closed loop.
     pub rate: u64,
-    /// Addresses of 127.1.0.0/16 that ask in turn; 0 for one.
+    /// Addresses that ask in turn, from [`first`](Self::first) on; 0 for one.
     pub clients: u32,
+    /// The first of them.
+    pub first: Ipv4Addr,
     /// The server is an echo.
     pub is_echo: bool,
     /// The server's process.
@@ -49,16 +51,19 @@ pub struct Figures {
     pub ahead: (f64, f64),
     /// Answers with T3 before T2.
     pub disordered: u64,
+    /// How far T3 lay behind the kernel's stamp of the answer, in the future: the worst of a thousand and the worst of all, in
+    /// microseconds; negative when none did. Open loop only.
+    pub future: (f64, f64),
 }
 
 impl Figures {
     /// One line for another process to read.
     #[must_use]
     pub fn to_line(&self) -> String {
-        let Self { answers, lost, invalid, seconds, cpu, latency, ahead, disordered } = self;
+        let Self { answers, lost, invalid, seconds, cpu, latency, ahead, disordered, future } = self;
         format!(
-            "{answers} {lost} {invalid} {disordered} {seconds} {cpu} {} {} {} {}",
-            latency.0, latency.1, ahead.0, ahead.1
+            "{answers} {lost} {invalid} {disordered} {seconds} {cpu} {} {} {} {} {} {}",
+            latency.0, latency.1, ahead.0, ahead.1, future.0, future.1
         )
     }
 
@@ -66,7 +71,9 @@ impl Figures {
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
         let fields: Vec<f64> = line.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
-        let [answers, lost, invalid, disordered, seconds, cpu, p50, p99, a50, a99] = fields[..] else { return None };
+        let [answers, lost, invalid, disordered, seconds, cpu, p50, p99, a50, a99, f999, f1] = fields[..] else {
+            return None;
+        };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts
         let count = |number: f64| number as u64;
         Some(Self {
@@ -74,6 +81,7 @@ impl Figures {
             lost: count(lost),
             invalid: count(invalid),
             disordered: count(disordered),
+            future: (f999, f1),
             seconds,
             cpu,
             latency: (p50, p99),
@@ -84,7 +92,7 @@ impl Figures {
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_millis(100);
-const WARM_UP: Duration = Duration::from_millis(300);
+const WARM_UP: Duration = Duration::from_millis(150);
 const SOCKETS: usize = 4;
 const BATCH: usize = 64;
 
@@ -139,6 +147,9 @@ pub fn run(load: &Load) -> Figures {
     figures.cpu = cpu_seconds(load.process) - before;
     figures.latency = percentiles(&mut generator.latencies);
     figures.ahead = percentiles(&mut generator.aheads);
+    // Sorted by the percentiles.
+    let late = |place: usize| generator.aheads.get(place).map_or(0.0, |ahead| -ahead);
+    figures.future = (late(generator.aheads.len() / 1000), late(0));
     figures
 }
 
@@ -214,7 +225,7 @@ impl Generator<'_> {
             return None;
         }
         self.turn = (self.turn + 1) % self.load.clients;
-        Some(Ipv4Addr::from(0x7f01_0000 + self.turn).into())
+        Some(Ipv4Addr::from(u32::from(self.load.first) + self.turn).into())
     }
 
     fn receive(&mut self, socket: &Socket, batch: &mut Batch) {
@@ -268,22 +279,27 @@ impl Generator<'_> {
     }
 }
 
-/// Median and 99th percentile.
-fn percentiles(values: &mut [f64]) -> (f64, f64) {
+/// Median and 99th percentile; zero of nothing.
+#[must_use]
+pub fn percentiles(values: &mut [f64]) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let at = |share: usize| values.get(values.len() * share / 100).copied().unwrap_or(0.0);
     (at(50), at(99))
 }
 
-/// What the threads of a process and of its children of the same name have run, user and system, in seconds.
+/// What the threads of a process and of its descendants have run, user and system, in seconds.
 #[must_use]
 pub fn cpu_seconds(process: u32) -> f64 {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let nanos: u64 = threads
-        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
-        .filter_map(|text| text.split_ascii_whitespace().next().and_then(|nanos| nanos.parse::<u64>().ok()))
-        .sum();
-    #[allow(clippy::cast_precision_loss)] // days of nanoseconds
-    let nanos = nanos as f64;
-    nanos / 1e9
+    let read = |thread: &fs::DirEntry, file: &str| fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+    let first = |text: String| text.split_ascii_whitespace().next().and_then(|number| number.parse::<u64>().ok());
+    let mut seconds = 0.0;
+    for thread in threads {
+        #[allow(clippy::cast_precision_loss)] // days of nanoseconds
+        let nanos = first(read(&thread, "schedstat")).unwrap_or(0) as f64;
+        let children = read(&thread, "children");
+        let children = children.split_ascii_whitespace().filter_map(|child| child.parse().ok());
+        seconds += nanos / 1e9 + children.map(cpu_seconds).sum::<f64>();
+    }
+    seconds
 }

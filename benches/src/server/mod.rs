@@ -1,5 +1,7 @@
-//! The server's bench: who takes part, the load, and what it costs.
+//! The server's bench: who takes part, where, the load, what it costs, and how good the timestamps are.
 
 pub mod contestants;
 pub mod load;
+pub mod network;
 pub mod respond;
+pub mod stamps;

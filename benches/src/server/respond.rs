@@ -73,6 +73,19 @@ impl Case {
         }
     }
 
+    /// Instructions that one request may take; where the kind of answer is not what most requests are, it is only stated.
+    #[must_use]
+    pub const fn limit(self) -> Option<u64> {
+        match self {
+            Self::Plain => Some(105),
+            Self::Rules => Some(116),
+            Self::Limited => Some(150),
+            Self::ManyRules => Some(176),
+            Self::LimitedStrangers => Some(206),
+            Self::Interleaved | Self::Nts => None,
+        }
+    }
+
     /// Octets of its request.
     #[must_use]
     pub const fn length(self) -> usize {
@@ -100,25 +113,46 @@ fn prepare(case: Case, buffer: &mut [u8; 256], turn: u32) -> (SocketAddr, NtpTim
     (source, NtpTimestamp::new(3_900_000_000, turn << 12), Instant::from_nanos(1 << 40 | u64::from(turn) << 10))
 }
 
-/// The loop without an answer: what to take off.
+/// The loop with nothing but a call: what to take off.
 #[inline(never)]
-pub fn empty_server_loop(case: Case, turns: u32) {
-    let mut buffer = [0; 256];
-    for turn in 0..turns {
-        let prepared = prepare(case, &mut buffer, turn);
-        black_box((&mut buffer, case.length(), prepared));
-    }
+pub fn empty_server_loop(case: Case, turns: u32) -> u32 {
+    turn_after_turn(case, turns, unanswered)
 }
 
 /// The loop; returns how many were answered.
 #[inline(never)]
 pub fn full_server_loop(server: &mut Server, case: Case, turns: u32) -> u32 {
+    turn_after_turn(case, turns, |buffer, length, source, received, transmit, now| {
+        server.respond_in_place(buffer, length, source, received, transmit, now)
+    })
+}
+
+/// Takes what a responder takes.
+#[inline(never)]
+fn unanswered(
+    buffer: &mut [u8],
+    length: usize,
+    source: SocketAddr,
+    received: NtpTimestamp,
+    transmit: NtpTimestamp,
+    now: Instant,
+) -> Outcome {
+    black_box((buffer.as_ptr(), length, &source, received, transmit, now));
+    Outcome::Response { length }
+}
+
+#[inline(always)]
+fn turn_after_turn(
+    case: Case,
+    turns: u32,
+    mut respond: impl FnMut(&mut [u8], usize, SocketAddr, NtpTimestamp, NtpTimestamp, Instant) -> Outcome,
+) -> u32 {
     let mut buffer = [0; 256];
     let mut answered = 0;
     for turn in 0..turns {
-        let prepared = prepare(case, &mut buffer, turn);
-        let (buffer, length, (source, time, now)) = black_box((&mut buffer, case.length(), prepared));
-        let outcome = server.respond_in_place(buffer, length, source, time, time, now);
+        let mut prepared = prepare(case, &mut buffer, turn);
+        let (buffer, &mut (source, time, now)) = black_box((&mut buffer, &mut prepared));
+        let outcome = respond(buffer, case.length(), source, time, time, now);
         answered += u32::from(matches!(outcome, Outcome::Response { .. }));
     }
     answered

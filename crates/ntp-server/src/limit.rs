@@ -91,25 +91,58 @@ struct Set {
 }
 
 impl Set {
-    /// The place of `tag` and what its bucket lacks. Nearly always it is where the tag would have it; who is new goes there too,
-    /// unless somebody has asked from there lately: then it takes the place of the bucket that is closest to full.
-    #[inline]
-    fn find(&self, tag: u32, missing: impl Fn(u32) -> u32) -> (usize, u32) {
-        #[allow(clippy::cast_possible_truncation)] // the lowest bit is always set, those above it are as good as any
-        let home = (tag >> 1) as usize % WAYS;
-        let lacks = |way: usize| self.full_at.get(way).copied().map_or(0, &missing);
-        if self.tags.get(home) == Some(&tag) {
-            return (home, lacks(home));
+    /// The place of `tag` and what its bucket lacks. Nearly always it is where the tag would have it.
+    #[inline(always)]
+    fn find(&self, tag: u32, missing: Missing) -> (usize, u32) {
+        let home = home(tag);
+        match (self.tags.get(home), self.full_at.get(home)) {
+            (Some(&other), Some(&full_at)) if other == tag => (home, missing.of(full_at)),
+            _ => self.find_elsewhere(tag, missing),
         }
+    }
+
+    /// Who is new goes where the tag would have it too, unless somebody has asked from there lately: then it takes the place
+    /// of the bucket that is closest to full.
+    #[inline(never)]
+    fn find_elsewhere(&self, tag: u32, missing: Missing) -> (usize, u32) {
+        let lacks = |way: usize| self.full_at.get(way).copied().map_or(0, |full_at| missing.of(full_at));
         if let Some(way) = self.tags.iter().position(|&other| other == tag) {
             return (way, lacks(way));
         }
+        let home = home(tag);
         if lacks(home) == 0 {
             return (home, 0);
         }
-        let all = self.full_at.map(&missing);
+        let all = self.full_at.map(|full_at| missing.of(full_at));
         (all.iter().enumerate().min_by_key(|(_, &lacks)| lacks).map_or(home, |(way, _)| way), 0)
     }
+}
+
+/// What is still missing in a bucket.
+#[derive(Clone, Copy)]
+struct Missing {
+    now: u32,
+    most: u32,
+}
+
+impl Missing {
+    /// Nothing in a bucket that is full, or so old that its number has wrapped.
+    #[inline(always)]
+    const fn of(self, full_at: u32) -> u32 {
+        let ahead = full_at.wrapping_sub(self.now);
+        if ahead <= self.most {
+            ahead
+        } else {
+            0
+        }
+    }
+}
+
+/// Where in its set a tag would be.
+#[inline(always)]
+const fn home(tag: u32) -> usize {
+    // The lowest bit is always set, those above it are as good as any.
+    (tag >> 1) as usize % WAYS
 }
 
 /// The token buckets of all sources.
@@ -200,7 +233,7 @@ impl RateTable {
     }
 
     /// Whether `source` may be answered at `now`, and takes a token if so.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, source: impl Address, now: Instant) -> Allowance {
         let hash = source.bucket(self);
         #[allow(clippy::cast_possible_truncation)] // modulo 2³² on purpose: only spans count
@@ -212,23 +245,14 @@ impl RateTable {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn charge(&mut self, hash: u64, now: u32) -> bool {
         let (cost, room) = (self.cost, self.room);
         let mask = self.sets.len() - 1; // a power of two
         #[allow(clippy::cast_possible_truncation)] // the low bits choose the set, the high ones are the tag
         let (place, tag) = (hash as usize & mask, (hash >> 32) as u32 | 1);
         let Some(set) = self.sets.get_mut(place) else { return true };
-        // What is still missing in a bucket; nothing in one that is full, or so old that its number has wrapped.
-        let missing = |full_at: u32| {
-            let ahead = full_at.wrapping_sub(now);
-            if ahead <= room + cost {
-                ahead
-            } else {
-                0
-            }
-        };
-        let (way, lacks) = set.find(tag, missing);
+        let (way, lacks) = set.find(tag, Missing { now, most: room + cost });
         if lacks > room {
             return false;
         }

@@ -3,7 +3,7 @@
 mod answer;
 
 use alloc::sync::Arc;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use ntp_proto::{AnswerTemplate, Mode, NotARequest, PacketKind, Request, ServerVariables, HEADER_LENGTH};
@@ -173,46 +173,70 @@ impl Server {
         transmit: NtpTimestamp,
         now: Instant,
     ) -> Outcome {
-        match buffer.first_chunk_mut::<HEADER_LENGTH>() {
-            Some(place) if length == HEADER_LENGTH && self.is_plain && AnswerTemplate::is_plain_request(place) => {
-                let (port, times) = (source.port(), (received, transmit, now));
-                let answered = match source.ip() {
-                    IpAddr::V4(v4) => self.answer_plain(place, v4, port, times),
-                    IpAddr::V6(v6) => self.answer_plain(place, v6, port, times),
-                };
-                match answered {
-                    Ok(()) => Outcome::Response { length: HEADER_LENGTH },
-                    Err(reason) => self.conclude(Err(reason)),
+        if length == HEADER_LENGTH && self.is_plain {
+            let answered = match (buffer.first_chunk_mut(), source) {
+                (Some(place), SocketAddr::V4(v4)) => {
+                    self.answer_plain(place, *v4.ip(), v4.port(), received, transmit, now)
                 }
+                (Some(place), SocketAddr::V6(v6)) => {
+                    self.answer_plain(place, *v6.ip(), v6.port(), received, transmit, now)
+                }
+                (None, _) => None,
+            };
+            match answered {
+                Some(Ok(())) => return Outcome::Response { length: HEADER_LENGTH },
+                Some(Err(reason)) => return self.conclude(Err(reason)),
+                None => {}
             }
-            _ => self.respond_from_copy(buffer, length, Arrival { source, received, transmit, now }),
         }
+        self.respond_from_copy(buffer, length, Arrival { source, received, transmit, now })
     }
 
-    /// Answers a plain client where its request lies: the way that nearly all requests take.
-    #[inline]
+    /// Answers a plain client where its request lies: the way that nearly all requests take. `None`, and nothing done, for
+    /// any other request. A function of its own, so that its registers are its own too, whatever it is called from.
+    #[inline(never)]
     fn answer_plain(
         &mut self,
         place: &mut [u8; HEADER_LENGTH],
         ip: impl Address,
         port: u16,
-        (received, transmit, now): (NtpTimestamp, NtpTimestamp, Instant),
-    ) -> Result<(), DropReason> {
+        received: NtpTimestamp,
+        transmit: NtpTimestamp,
+        now: Instant,
+    ) -> Option<Result<(), DropReason>> {
+        if !AnswerTemplate::is_plain_request(place) {
+            return None;
+        }
         count(&mut self.counters.received);
-        self.to_stamp = None;
-        let access = self.admit_source(ip, port)?;
-        let allowance = self.charge(access, ip, now)?;
-        if access == Access::Refuse || allowance == Allowance::Kiss {
-            return self.kiss_in_place(place, access);
+        let access = match self.admit_source(ip, port) {
+            Ok(Access::Refuse) => return Some(self.refuse_in_place(place, ip, now)),
+            Ok(access) => access,
+            Err(reason) => return Some(Err(reason)),
+        };
+        match self.charge(access, ip, now) {
+            Ok(Allowance::Within) => count(&mut self.counters.answered),
+            Ok(Allowance::Leaked) => count(&mut self.counters.leaked),
+            Ok(_) => return Some(self.kiss_in_place(place, access)),
+            Err(reason) => return Some(Err(reason)),
         }
         if now >= self.valid_until {
             self.renew(now, received);
         }
         let transmit = if received.is_after(transmit) { received } else { transmit };
-        count(self.answered_as(allowance));
         // True: it was looked at above.
         let _ = self.template.answer_in_place(place, received, transmit);
-        Ok(())
+        Some(Ok(()))
+    }
+
+    #[cold]
+    fn refuse_in_place(
+        &mut self,
+        place: &mut [u8; HEADER_LENGTH],
+        ip: impl Address,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        self.charge(Access::Refuse, ip, now)?;
+        self.kiss_in_place(place, Access::Refuse)
     }
 
     #[cold]
@@ -271,7 +295,7 @@ impl Server {
     }
 
     /// Whether this source can be answered, and what it may have.
-    #[inline]
+    #[inline(always)]
     fn admit_source(&self, ip: impl Address, port: u16) -> Result<Access, DropReason> {
         if port == 0 || ip.is_nobodys() {
             return Err(DropReason::Source);
@@ -283,7 +307,7 @@ impl Server {
     }
 
     /// Takes this request from what its source and everybody together may ask.
-    #[inline]
+    #[inline(always)]
     fn charge(&mut self, access: Access, ip: impl Address, now: Instant) -> Result<Allowance, DropReason> {
         let mut allowance = Allowance::Within;
         if let Some(limit) = self.limit.as_mut().filter(|_| access != Access::Trust) {
