@@ -32,6 +32,8 @@ impl Engine for Idle {
     }
     fn handle_poll(&mut self, _: &mut [()], _: usize, _: u8, _: Instant) {}
     fn handle_applied(&mut self, _: &mut [()], _: &Applied) {}
+    fn handle_discontinuity(&mut self, _: &mut [()], _: Instant) {}
+
     fn handle_leap(&mut self, _: LeapIndicator, _: Instant) {}
     fn handle_timeout(&mut self, _: &mut [()], _: Instant) -> Decision {
         Decision::hold(Poll::DEFAULT_MIN)

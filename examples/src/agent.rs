@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ntp_client::{Snapshot, SourceId, System};
-use ntp_clock::{ClockError, ReadClock, Reading, SteerClock};
+use ntp_clock::{ClockError, ReadClock, Reading, Sleep, SteerClock};
 use ntp_discipline::{Engine, Status};
 use ntp_net::{Poller, Wake};
 use ntp_types::{ClockCommand, Instant, NtpDuration, NtpTimestamp};
@@ -40,6 +40,7 @@ pub struct Agent<E: Engine> {
     /// Servers that could not be asked, and the reason that was shown.
     complaints: BTreeMap<SocketAddr, String>,
     drift: Drift,
+    sleep: Sleep,
 }
 
 /// Where the clock stood at one moment.
@@ -110,6 +111,7 @@ impl<E: Engine> Agent<E> {
             system,
             clock,
             drift,
+            sleep: Sleep::default(),
             ports: Ports::default(),
             poller: Poller::new(),
             roster,
@@ -171,7 +173,7 @@ impl<E: Engine> Agent<E> {
         let end = duration.map(|duration| self.started + duration);
         let mut shown: Option<Instant> = None;
         loop {
-            let now = self.clock.read()?.at;
+            let now = self.look()?.at;
             if let Some(applied) = self.clock.handle_timeout(now)? {
                 self.system.handle_applied(&applied);
             }
@@ -209,6 +211,16 @@ impl<E: Engine> Agent<E> {
                 self.hear(view)?;
             }
         }
+    }
+
+    /// Reads the clock, and tells the client if it is no more the clock it was.
+    fn look(&mut self) -> Result<Reading, Failure> {
+        let reading = self.clock.read()?;
+        if let Some(slept) = self.sleep.since_last(&self.clock) {
+            self.system.handle_suspended(slept, reading.at);
+        }
+        self.system.handle_reading(reading.time, reading.at);
+        Ok(reading)
     }
 
     /// Does to the clock what the discipline wants, and tells it what came of it.
@@ -259,8 +271,8 @@ impl<E: Engine> Agent<E> {
     }
 
     fn hear(&mut self, view: &mut View) -> Result<(), Failure> {
+        let now = self.look()?;
         let Self { system, clock, ports, poller, .. } = self;
-        let now = clock.read()?;
         let mut is_news = false;
         ports.receive(poller, |heard| match heard {
             Heard::Left(source, sequence, stamp) => {

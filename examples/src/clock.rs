@@ -1,6 +1,8 @@
 //! The clock an agent disciplines: one that exists only as numbers, or the machine's.
 
-use ntp_clock::{rescue, ClockError, ReadClock, Reading, SoftwareClock, SteerClock, SystemClock};
+use std::time::Duration;
+
+use ntp_clock::{rescue, ClockError, ReadClock, Reading, SlewPolicy, SoftwareClock, SteerClock, SystemClock};
 use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
 
 /// Either clock.
@@ -18,11 +20,11 @@ impl AgentClock {
     pub fn machine() -> Self {
         // Neither net is worth failing for: without them the clock still sets itself back when it is dropped.
         let _ = rescue::restore_on_signals();
-        // What is preloaded between a program and the system need not stand a second process.
-        if std::env::var_os("LD_PRELOAD").is_none() {
-            let _ = rescue::start_guard();
-        }
-        Self::System(SystemClock::new())
+        // What is preloaded between a program and the system need not stand a second process; nor does a simulated clock
+        // run away.
+        let is_safe = is_preloaded() || rescue::start_guard().is_ok();
+        let policy = if is_safe { SlewPolicy::guarded() } else { SlewPolicy::default() };
+        Self::System(SystemClock::new().with_policy(policy))
     }
 
     /// What this clock showed when the machine's clock, by which sockets stamp, showed `stamp`.
@@ -44,11 +46,24 @@ impl AgentClock {
     }
 }
 
+/// Whether something stands between this program and the system, which may know only the calls that everybody makes.
+fn is_preloaded() -> bool {
+    std::env::var_os("LD_PRELOAD").is_some()
+}
+
 impl ReadClock for AgentClock {
     fn read(&self) -> Result<Reading, ClockError> {
         match self {
             Self::Software(clock) => clock.read(),
             Self::System(clock) => clock.read(),
+        }
+    }
+
+    fn suspended(&self) -> Option<Duration> {
+        match self {
+            _ if is_preloaded() => None,
+            Self::Software(clock) => clock.suspended(),
+            Self::System(clock) => clock.suspended(),
         }
     }
 }

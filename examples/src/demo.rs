@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ntp_client::{Snapshot, SourceConfig};
 use ntp_discipline::Verdict;
-use ntp_net::{Event, Options, Poller, SendLead, Socket, Stamp, TransmitId};
+use ntp_net::{Event, Options, Poller, SendLead, Socket, Stamp, TransmitId, Turn};
 use ntp_proto::ServerVariables;
 use ntp_server::{Outcome, Server, ServerClock};
 use ntp_types::{Frequency, Instant, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, ReferenceId, Stratum};
@@ -63,9 +63,10 @@ struct DemoServer {
     server: Server,
     /// Its clock minus the machine's.
     error: NtpDuration,
-    /// How long after its reading of the clock an answer leaves, and the answer whose leaving is awaited.
+    /// How long after its reading of the clock an answer leaves.
     lead: SendLead,
-    sent: Option<(TransmitId, NtpTimestamp)>,
+    /// The answer whose leaving is awaited: its turn, its reading, and how long after it sending was over.
+    sent: Option<(TransmitId, Turn, NtpTimestamp, NtpDuration)>,
 }
 
 impl Servers {
@@ -135,13 +136,18 @@ impl DemoServer {
             let request = buffer.get(..datagram.len).unwrap_or_default();
             let mut answer = [0; DATAGRAM];
             let reading = Stamp::user_now().time;
-            let transmit = reading + self.lead.at(1, 0) + self.error;
+            let turn = self.lead.turn(1, reading);
+            let transmit = reading + self.lead.at(&turn, 0) + self.error;
             let outcome = self.server.respond(request, datagram.source, received, transmit, now, &mut answer);
             if let (Outcome::Response { length, .. }, false) = (outcome, datagram.truncated) {
                 let answer = answer.get(..length).unwrap_or_default();
                 // One that cannot be sent is one the client asks for again.
-                let sent = self.socket.send_stamped(answer, datagram.source, datagram.local);
-                self.sent = sent.ok().flatten().map(|id| (id, reading));
+                if turn.wants_stamp() {
+                    let id = self.socket.send_stamped(answer, datagram.source, datagram.local).ok().flatten();
+                    self.sent = id.map(|id| (id, turn, reading, Stamp::user_now().time - reading));
+                } else if self.socket.send_to(answer, datagram.source, datagram.local).is_ok() {
+                    self.lead.learn_duration(&turn, 1, Stamp::user_now().time - reading);
+                }
             }
         }
         self.learn();
@@ -150,9 +156,9 @@ impl DemoServer {
     /// When the last answer really left, if the kernel says so.
     fn learn(&mut self) {
         while let Ok(event) = self.socket.next_event(&mut [0; DATAGRAM]) {
-            if let (Event::Transmitted(left), Some((id, reading))) = (event, self.sent) {
+            if let (Event::Transmitted(left), Some((id, turn, reading, duration))) = (event, self.sent) {
                 if left.id == id {
-                    self.lead.learn_send(0, left.stamp.time - reading);
+                    self.lead.learn_stamp(&turn, left.stamp.time - reading, duration);
                 }
             }
         }

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod diff;
 pub mod drift;
 pub mod dump;
+pub mod fields;
 pub mod json;
 pub mod measure;
 pub mod output;

@@ -98,13 +98,12 @@ impl<Id: Ord + Copy> Ports<Id> {
                     }
                 }
             }
+            // One each: what more there is keeps the next wait short.
             if poller.is_readable(port.place) {
-                for _ in 0..PER_TURN {
-                    let Ok(datagram) = port.socket.receive(&mut buffer) else { break };
-                    let octets = buffer.get(..datagram.len).unwrap_or_default();
-                    if !datagram.truncated {
-                        hear(Heard::Datagram(datagram, octets));
-                    }
+                let Ok(datagram) = port.socket.receive(&mut buffer) else { continue };
+                let octets = buffer.get(..datagram.len).unwrap_or_default();
+                if !datagram.truncated {
+                    hear(Heard::Datagram(datagram, octets));
                 }
             }
         }

@@ -1,13 +1,14 @@
 //! Every system call that writes a file fails once, in every way: no panic, the file is the old or the new one, and the
-//! next run is as if nothing had happened. Needs strace, which injects the failures.
+//! next run is as if nothing had happened. And the writer is killed before each of them: nothing else is left. Needs strace,
+//! which injects failures and signals.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // tests
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Calls that reading, writing and replacing a file make, with what the kernel may answer.
 const CALLS: &[(&str, &[&str])] = &[
-    ("openat", &["EACCES", "ENOENT", "EMFILE", "EROFS", "EINTR", "ELOOP"]),
+    ("openat", &["EACCES", "ENOENT", "EMFILE", "EROFS", "EINTR", "ELOOP", "EOPNOTSUPP", "EISDIR"]),
     ("read", &["EIO", "EISDIR", "EINTR"]),
     ("write", &["EIO", "ENOSPC", "EPERM", "EINVAL", "EINTR", "EDQUOT"]),
     ("statx", &["EACCES", "ENOENT", "EIO", "ENOMEM"]),
@@ -18,6 +19,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("flistxattr", &["ENOTSUP", "EIO", "E2BIG"]),
     ("fremovexattr", &["ENOTSUP", "ENODATA", "EPERM", "EIO"]),
     ("fsync", &["EIO", "ENOSPC", "EDQUOT", "EINVAL", "EINTR"]),
+    ("linkat", &["EEXIST", "ENOENT", "EPERM", "EXDEV", "ENOSPC", "EIO", "ENOSYS"]),
     ("rename", &["EBUSY", "EACCES", "EXDEV", "EROFS", "ENOSPC", "EIO"]),
     ("renameat2", &["EINVAL", "ENOSYS", "EEXIST", "EACCES", "EIO"]),
     ("unlink", &["EACCES", "EBUSY", "EIO"]),
@@ -84,11 +86,44 @@ impl Case {
         [self.program, "--root", root].iter().chain(self.arguments).map(ToString::to_string).collect()
     }
 
+    /// One run that is killed before a call; false when the call is not made so often, else whether something is left beside
+    /// the file.
+    fn kill(&self, call: &str, when: usize) -> Option<bool> {
+        let root = self.root();
+        let status = strace()
+            .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:signal=KILL:when={when}")])
+            .args(self.command(root.path()))
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        if status.success() {
+            return None;
+        }
+        let what = format!("{:?} killed before {call} {when}: {status}", self.arguments);
+        let file = root.path().join(self.file);
+        let found = std::fs::read_to_string(&file).ok();
+        // The kernel's switch is no file: opened to be written it is empty here.
+        let is_whole = [self.before, Some(self.after)].contains(&found.as_deref()) || self.file.starts_with("proc/");
+        assert!(is_whole, "{what}: {found:?}");
+        let names = std::fs::read_dir(file.parent().unwrap()).unwrap().count();
+        let left = names - usize::from(found.is_some());
+        assert!(self.run(root.path()), "{what}: the next run");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), self.after, "{what}: after the next run");
+        assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "{what}: after the next run");
+        Some(left > 0)
+    }
+
+    fn run(&self, root: &Path) -> bool {
+        let command = self.command(root);
+        Command::new(&command[0]).args(&command[1..]).output().unwrap().status.success()
+    }
+
     /// One run with one failure; false when the call is not made so often.
     fn fail(&self, call: &str, errno: &str, when: usize) -> bool {
         let root = self.root();
         let log = tempfile::NamedTempFile::new().unwrap();
-        let output = Command::new("strace")
+        let output = strace()
             .args(["-qq", "-o"])
             .arg(log.path())
             .args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={errno}:when={when}")])
@@ -115,11 +150,7 @@ impl Case {
             assert_eq!(error.lines().filter(|line| !line.contains("warning")).count(), 1, "{what}: {error}");
         }
         // The next run does it, and nothing else is left.
-        let command = self.command(root.path());
-        assert!(
-            Command::new(&command[0]).args(&command[1..]).output().unwrap().status.success(),
-            "{what}: the next run"
-        );
+        assert!(self.run(root.path()), "{what}: the next run");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), self.after, "{what}: after the next run");
         let names: Vec<_> =
             std::fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -128,14 +159,25 @@ impl Case {
     }
 }
 
+/// Without the library path that cargo sets, for which the loader looks in dozens of places first.
+fn strace() -> Command {
+    let mut command = Command::new("strace");
+    command.env_remove("LD_LIBRARY_PATH");
+    command
+}
+
+fn has_strace() -> bool {
+    let output = strace().args(["-qq", "-e", "inject=fsync:error=EIO", "true"]).output();
+    let is_there = output.is_ok_and(|output| output.status.success());
+    if !is_there {
+        eprintln!("skipped: no strace, or it may not trace");
+    }
+    is_there
+}
+
 #[test]
 fn each_call_fails_once() {
-    if Command::new("strace")
-        .args(["-qq", "-e", "inject=fsync:error=EIO", "true"])
-        .output()
-        .map_or(true, |output| !output.status.success())
-    {
-        eprintln!("skipped: no strace, or it may not trace");
+    if !has_strace() {
         return;
     }
     let mut count = 0;
@@ -151,4 +193,27 @@ fn each_call_fails_once() {
     }
     assert!(count > 100, "only {count} failures were injected");
     println!("{count} failures injected");
+}
+
+/// Nothing is left but in one place: between the naming of a whole copy and its renaming over a file that exists.
+#[test]
+fn killed_before_each_call() {
+    if !has_strace() {
+        return;
+    }
+    let mut count = 0;
+    for case in CASES {
+        let left = |call: &str| (1..=MOST).map_while(|when| case.kill(call, when)).collect::<Vec<bool>>();
+        let left: Vec<_> = CALLS.iter().map(|&(call, _)| (call, left(call))).collect();
+        count += left.iter().map(|(_, kills)| kills.len()).sum::<usize>();
+        // Without files that have no name there is nothing to be linked.
+        if left.iter().any(|(call, kills)| *call == "linkat" && !kills.is_empty()) {
+            let places: Vec<_> =
+                left.iter().filter(|(_, kills)| kills.contains(&true)).map(|&(call, _)| call).collect();
+            let expected: &[&str] = if case.before.is_some() { &["rename"] } else { &[] };
+            assert_eq!(places, expected, "{:?}", case.arguments);
+        }
+    }
+    assert!(count > 100, "only {count} kills");
+    println!("{count} kills");
 }

@@ -114,12 +114,16 @@ fn run<E: Engine>(mut engine: E, policy: &Policy, mut octets: Octets<'_>) {
                 continue;
             }
             _ => {
-                match octets.octet() % 5 {
+                match octets.octet() % 6 {
                     0 => engine.reset(&mut sources, index),
                     1 => engine.close(&mut sources, index),
                     2 => engine.open(&mut sources, index, options),
                     3 => engine
                         .preset_frequency(Frequency::from_bits(octets.signed()), Frequency::from_bits(octets.signed())),
+                    4 => {
+                        engine.handle_discontinuity(&mut sources, at);
+                        corrections = 0;
+                    }
                     _ => engine.handle_leap(LeapIndicator::from_bits(octets.octet()), at),
                 }
                 continue;

@@ -20,6 +20,7 @@ mod leap_list;
 mod message;
 mod ntp_conf;
 mod reference;
+mod region;
 mod respond;
 mod round_trip;
 mod sysctl_conf;
@@ -37,6 +38,7 @@ pub use keys::keys;
 pub use leap_list::leap_list;
 pub use message::message;
 pub use ntp_conf::ntp_conf;
+pub use region::region;
 pub use respond::respond;
 pub use round_trip::round_trip;
 pub use sysctl_conf::sysctl_conf;
@@ -57,6 +59,7 @@ pub const HARNESSES: &[(&str, Harness)] = &[
     ("ntp_conf", ntp_conf),
     ("clock_files", clock_files),
     ("sysctl_conf", sysctl_conf),
+    ("region", region),
     ("discipline", discipline),
     ("leap_list", leap_list),
     ("client", client),

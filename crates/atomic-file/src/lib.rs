@@ -5,13 +5,17 @@
 //!
 //! - **Atomic and durable**: a temporary file in the same directory, fsync, rename, fsync of the directory. Whatever
 //!   kills the writer, the file is the old or the new one.
+//! - **Nothing else is left**: on Linux the temporary file has no name (`O_TMPFILE`) before it is whole, dressed and on the
+//!   disk, so that it vanishes with its writer; a file that did not exist is linked to its own name at once. Only between the
+//!   naming and the rename of a file that existed can a whole copy stay: linkat(2) knows no flag to replace, and fails with
+//!   `EEXIST`. Where a file system has no such files, the temporary one has its name from the start.
 //! - **No write at all** when the bytes are equal: no rename, no new inode, no new date.
 //! - **Symbolic links are followed**: the target is replaced, the link stays a link.
 //! - **Mode, owner and extended attributes** (ACLs, SELinux labels) are kept; where the owner cannot be kept the
 //!   replacement is refused. Hard links to the old file keep the old bytes, as with every rename.
 //! - **Refused when the file changed meanwhile**, by inode, size, dates or bytes; a file that appeared meanwhile is not
 //!   overwritten.
-//! - **Leftovers are cleared**: a temporary file names its writer (`.NAME.PID-COUNT.atomic`); the next replacement of
+//! - **Leftovers are cleared**: a temporary name says whose it is (`.NAME.PID-COUNT.atomic`); the next replacement of
 //!   that file removes those whose writer is gone.
 //!
 //! The crates that exist for this (`atomic-write-file`, `tempfile`) rename and keep the mode, but neither follow links,

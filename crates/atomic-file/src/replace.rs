@@ -1,6 +1,5 @@
 //! The replacement itself, step by step.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -30,7 +29,7 @@ pub enum Outcome {
 pub enum Step {
     /// Nothing is done yet; leftovers are cleared.
     Started,
-    /// The temporary file exists, empty.
+    /// The temporary file exists, empty; on Linux without a name.
     Created,
     /// Half of its bytes are written.
     HalfWritten,
@@ -42,15 +41,17 @@ pub enum Step {
     Synced,
     /// The old file was seen to be unchanged.
     Checked,
+    /// The temporary file has a name: nothing replaces a file by one that has none. Passed over for a file that is made.
+    Named,
     /// The new file is in place.
-    Renamed,
+    Placed,
     /// The directory is on the disk.
     Flushed,
 }
 
 impl Step {
     /// All, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Started,
         Self::Created,
         Self::HalfWritten,
@@ -58,7 +59,8 @@ impl Step {
         Self::Dressed,
         Self::Synced,
         Self::Checked,
-        Self::Renamed,
+        Self::Named,
+        Self::Placed,
         Self::Flushed,
     ];
 }
@@ -99,38 +101,63 @@ impl<'a> Replacement<'a> {
         if snapshot.exists() && snapshot.bytes() == self.bytes {
             return Ok(Outcome::Unchanged);
         }
-        let path = snapshot.path();
         let (directory, name) = snapshot.place()?;
         temporary::remove_leftovers(directory, name);
         (self.on_step)(Step::Started);
-        let temporary = self.fill(directory, name)?;
-        temporary.file.sync_all().map_err(AtomicError::io("flush the copy of", path))?;
-        (self.on_step)(Step::Synced);
-        if !snapshot.is_current()? {
-            return Err(AtomicError::Changed { path: path.to_path_buf() });
+        let is_placed = match Temporary::unnamed(directory, name) {
+            Some(temporary) => self.place(temporary)?,
+            None => false,
+        };
+        if !is_placed {
+            let path = snapshot.path();
+            let temporary = Temporary::named(directory, name).map_err(AtomicError::io("create a copy beside", path))?;
+            self.place(temporary)?;
         }
-        (self.on_step)(Step::Checked);
-        if snapshot.exists() {
-            std::fs::rename(temporary.path(), path).map_err(AtomicError::io("replace", path))?;
-        } else {
-            rename_new(temporary.path(), path).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => AtomicError::Changed { path: path.to_path_buf() },
-                _ => AtomicError::io("create", path)(error),
-            })?;
-        }
-        temporary.placed();
-        (self.on_step)(Step::Renamed);
-        flush_directory(directory).map_err(|source| AtomicError::NotDurable { path: path.to_path_buf(), source })?;
+        flush_directory(directory)
+            .map_err(|source| AtomicError::NotDurable { path: snapshot.path().to_path_buf(), source })?;
         (self.on_step)(Step::Flushed);
         Ok(if snapshot.exists() { Outcome::Replaced } else { Outcome::Created })
     }
 
-    /// The temporary file with its bytes, owner, attributes and mode.
-    fn fill(&mut self, directory: &Path, name: &OsStr) -> Result<Temporary, AtomicError> {
-        let path = self.snapshot.path();
-        let mut temporary =
-            Temporary::create(directory, name).map_err(AtomicError::io("create a copy beside", path))?;
+    /// Fills the temporary file and puts it in place; `false` where one without a name cannot be given one.
+    fn place(&mut self, mut temporary: Temporary) -> Result<bool, AtomicError> {
+        let snapshot = self.snapshot;
+        let path = snapshot.path();
+        let changed = || AtomicError::Changed { path: path.to_path_buf() };
         (self.on_step)(Step::Created);
+        self.fill(&mut temporary)?;
+        temporary.file.sync_all().map_err(AtomicError::io("flush the copy of", path))?;
+        (self.on_step)(Step::Synced);
+        if !snapshot.is_current()? {
+            return Err(changed());
+        }
+        (self.on_step)(Step::Checked);
+        let (action, placed) = if snapshot.exists() {
+            let named = temporary.name();
+            (
+                "replace",
+                named.and_then(|()| {
+                    (self.on_step)(Step::Named);
+                    temporary.replace(path)
+                }),
+            )
+        } else {
+            ("create", temporary.create(path))
+        };
+        match placed {
+            Ok(()) => {
+                (self.on_step)(Step::Placed);
+                Ok(true)
+            }
+            Err(error) if !snapshot.exists() && error.kind() == io::ErrorKind::AlreadyExists => Err(changed()),
+            Err(_) if !temporary.is_named() => Ok(false),
+            Err(error) => Err(AtomicError::io(action, path)(error)),
+        }
+    }
+
+    /// Bytes, owner, attributes and mode.
+    fn fill(&mut self, temporary: &mut Temporary) -> Result<(), AtomicError> {
+        let path = self.snapshot.path();
         let (first, second) = self.bytes.split_at(self.bytes.len() / 2);
         temporary.file.write_all(first).map_err(AtomicError::io("write the copy of", path))?;
         (self.on_step)(Step::HalfWritten);
@@ -143,7 +170,7 @@ impl<'a> Replacement<'a> {
             metadata::set_mode(&temporary.file, self.mode, path)?;
         }
         (self.on_step)(Step::Dressed);
-        Ok(temporary)
+        Ok(())
     }
 }
 
@@ -155,23 +182,6 @@ impl fmt::Debug for Replacement<'_> {
             .field("mode", &format_args!("{:o}", self.mode))
             .finish_non_exhaustive()
     }
-}
-
-/// A rename that does not overwrite; where the file system knows none, one that was preceded by a look.
-#[cfg(target_os = "linux")]
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::fs::{renameat_with, RenameFlags, CWD};
-    use rustix::io::Errno;
-
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => std::fs::rename(from, to),
-        other => other.map_err(io::Error::from),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    std::fs::rename(from, to)
 }
 
 #[cfg(unix)]

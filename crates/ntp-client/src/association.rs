@@ -331,6 +331,15 @@ impl Association {
         }
     }
 
+    /// Our clock has lost its offset: what is in flight cannot be used any more, and the next request is due at `due`, the
+    /// first of a volley where the configuration has one at the start and the server did not ask for fewer requests.
+    pub fn handle_discontinuity(&mut self, due: Instant) {
+        self.previous = None;
+        let is_discarded = self.flight.take().is_some_and(|flight| !flight.answered);
+        self.counters.discarded += u64::from(is_discarded);
+        self.schedule.handle_discontinuity(due, is_discarded);
+    }
+
     /// Ask with this exponent from now on, within the configured bounds.
     pub fn set_poll(&mut self, poll: Poll) {
         self.schedule.set_poll(poll);

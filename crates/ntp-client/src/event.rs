@@ -2,9 +2,10 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use ntp_discipline::{Refusal, Status, Verdict};
-use ntp_types::KissCode;
+use ntp_types::{KissCode, NtpDuration};
 
 use crate::{Ignored, PoolId, SourceId};
 
@@ -62,6 +63,17 @@ pub enum Event {
         /// What it is.
         now: Status,
     },
+    /// The machine slept; the clock is unsynchronised until sources confirm it.
+    Suspended {
+        /// For how long, as far as is known.
+        slept: Duration,
+    },
+    /// Our clock moved against the raw one and we did not do it: it was set by somebody else, or restored from an image.
+    /// It is unsynchronised until sources confirm it.
+    ClockMoved {
+        /// By how much; positive is forward.
+        by: NtpDuration,
+    },
     /// The policy kept something from being done to the clock.
     Refused(Refusal),
     /// A pool member was given up; another took its place if one was waiting.
@@ -89,6 +101,8 @@ impl fmt::Display for Event {
             Self::Stopped { address, code, .. } => write!(f, "{address} refuses service ({code}); not asked again"),
             Self::Judged { address, before, now, .. } => write!(f, "{address}: {now} (was {before})"),
             Self::StatusChanged { before, now } => write!(f, "clock {} (was {})", word(*now), word(*before)),
+            Self::Suspended { slept } => write!(f, "the machine slept for {:.1} s", slept.as_secs_f64()),
+            Self::ClockMoved { by } => write!(f, "somebody else moved the clock by {by} s"),
             Self::Refused(refusal) => write!(f, "clock left alone: {refusal}"),
             Self::Replaced { address, replacement: Some(new), .. } => write!(f, "{address} given up for {new}"),
             Self::Replaced { address, replacement: None, .. } => write!(f, "{address} given up"),

@@ -10,7 +10,7 @@
 //! | kind | methods of [`System`] |
 //! |---|---|
 //! | getters, `&self` | [`snapshot`](System::snapshot), [`standing`](System::standing), [`association`](System::association), [`next_timeout`](System::next_timeout) |
-//! | events in | [`handle_datagram`](System::handle_datagram), [`handle_timeout`](System::handle_timeout), [`handle_applied`](System::handle_applied), [`handle_transmit_stamp`](System::handle_transmit_stamp), [`handle_unreachable`](System::handle_unreachable), [`handle_leap`](System::handle_leap) |
+//! | events in | [`handle_datagram`](System::handle_datagram), [`handle_timeout`](System::handle_timeout), [`handle_applied`](System::handle_applied), [`handle_transmit_stamp`](System::handle_transmit_stamp), [`handle_unreachable`](System::handle_unreachable), [`handle_leap`](System::handle_leap), [`handle_suspended`](System::handle_suspended), [`handle_reading`](System::handle_reading) |
 //! | commands of the application | [`add_source`](System::add_source), [`remove_source`](System::remove_source), [`add_pool`](System::add_pool), [`add_candidates`](System::add_candidates), [`burst`](System::burst), [`set_local_addresses`](System::set_local_addresses) |
 //! | actions out | [`poll_transmit`](System::poll_transmit), [`poll_command`](System::poll_command), [`poll_event`](System::poll_event) |
 //!
@@ -60,7 +60,8 @@
 //! What peers of ours get wrong and this does not: `DENY` and `RSTR` end the polling and `RATE` slows it down, but only
 //! after the origin check, so that nobody who cannot read our packets can bring it about; an unreachable server is asked
 //! ever less often, and what recovery costs is an eighth of the silence; one wrong datagram ends nothing; requests in
-//! flight over a step are discarded; a server whose own source is this machine is not followed; no server delays another. Practices of RFC 8633 and RFC 9109 (nonce, advice of a new
+//! flight over a step are discarded; after a sleep, or when somebody else set our clock, it is unsynchronised until sources
+//! have confirmed it, and they are asked at once; a server whose own source is this machine is not followed; no server delays another. Practices of RFC 8633 and RFC 9109 (nonce, advice of a new
 //! port for every poll, nothing about us on the wire) are the default.
 
 #![no_std]
@@ -80,6 +81,7 @@ mod reach;
 mod schedule;
 mod snapshot;
 mod system;
+mod watch;
 
 pub use association::{reference_id_of, Answer, Association, Counters, Ignored, Request};
 pub use config::{PoolConfig, SourceConfig, SystemConfig};

@@ -43,6 +43,8 @@ pub(crate) struct Schedule {
     reach: Reach,
     unanswered: u32,
     volley: Option<Volley>,
+    /// Requests saved since the last volley by longer intervals than were asked for, in parts of 1/[`STRETCH_DIVISOR`].
+    saved: u32,
     /// Good replies left of the start.
     warm_up: u8,
     /// When the last request was due: the next one is counted from there.
@@ -75,6 +77,7 @@ impl Schedule {
             reach: Reach::default(),
             unanswered: 0,
             volley: None,
+            saved: 0,
             warm_up: if config.iburst { WARM_UP } else { 0 },
             anchor: None,
             due: Some(first),
@@ -107,11 +110,17 @@ impl Schedule {
     /// The poll exponent in effect: the discipline's, within the operator's bounds, not below what the server asked for,
     /// lengthened while the server is silent.
     pub(crate) fn poll(&self) -> Poll {
+        self.lengthened().0
+    }
+
+    /// The poll exponent in effect, and by how much silence has lengthened it.
+    fn lengthened(&self) -> (Poll, u32) {
         let least = if self.warm_up > 0 { self.poll.min(self.min_poll) } else { self.min_poll };
         let asked = self.poll.clamp(least, self.max_poll).max(self.floor).min(Poll::MAX);
         let doublings = i8::try_from(self.unanswered / UNANSWERED_PER_DOUBLING).unwrap_or(i8::MAX);
         let ceiling = self.max_poll.max(BACKOFF_CEILING).max(asked).min(Poll::MAX);
-        Poll::from_log2(asked.log2().saturating_add(doublings)).min(ceiling)
+        let poll = Poll::from_log2(asked.log2().saturating_add(doublings)).min(ceiling);
+        (poll, poll.log2().saturating_sub(asked.log2()).unsigned_abs().into())
     }
 
     /// A request goes out. `lost` says that the one before it got no answer.
@@ -122,6 +131,8 @@ impl Schedule {
             self.unanswered = self.unanswered.saturating_add(1);
         }
         self.soon = None;
+        let lengthening = (STRETCH_DIVISOR + 1).checked_shl(self.lengthened().1).unwrap_or(u32::MAX);
+        self.saved = self.saved.saturating_add(lengthening.saturating_sub(STRETCH_DIVISOR));
         self.reach.shift();
         if self.volley.is_none() && self.burst && self.reach.is_reachable() {
             self.start_volley();
@@ -147,6 +158,7 @@ impl Schedule {
             let was_reachable = self.reach.is_reachable();
             self.reach.mark();
             self.warm_up = self.warm_up.saturating_sub(1);
+            let has_saved = self.has_saved_a_volley();
             match &mut self.volley {
                 Some(volley) => {
                     volley.good_left = volley.good_left.saturating_sub(1);
@@ -154,7 +166,7 @@ impl Schedule {
                         self.volley = None;
                     }
                 }
-                None if self.iburst && !was_reachable => self.start_volley(),
+                None if self.iburst && !was_reachable && has_saved => self.start_volley(),
                 None => {}
             }
         }
@@ -196,6 +208,23 @@ impl Schedule {
         self.settle();
     }
 
+    /// Everything is to be measured anew from `due` on; a request in flight may have been thrown away by ourselves.
+    pub(crate) fn handle_discontinuity(&mut self, due: Instant, is_discarded: bool) {
+        if self.is_stopped() {
+            return;
+        }
+        if is_discarded {
+            self.reach.unshift();
+        }
+        // Silence may have been ours.
+        self.unanswered = 0;
+        self.volley = None;
+        if self.iburst && self.floor == Poll::MIN {
+            self.start_volley();
+        }
+        (self.anchor, self.due, self.soon) = (None, Some(due), None);
+    }
+
     /// A volley from now on, at the operator's wish.
     pub(crate) fn burst(&mut self, now: Instant) {
         if !self.is_stopped() {
@@ -205,7 +234,14 @@ impl Schedule {
         }
     }
 
+    /// Whether the requests that a volley costs beyond the usual ones have been saved: after a silence there is one for
+    /// nothing, or none.
+    fn has_saved_a_volley(&self) -> bool {
+        self.saved >= STRETCH_DIVISOR.saturating_mul(self.burst_good.into())
+    }
+
     fn start_volley(&mut self) {
+        self.saved = 0;
         self.volley = Some(Volley { good_left: self.burst_good, requests_left: self.burst_good.saturating_mul(2) });
     }
 

@@ -246,3 +246,82 @@ fn thousands_of_associations_cost_in_proportion() {
     println!("{:.2} µs a poll with 100 sources, {:.2} µs with 1000", few * 1e6, many * 1e6);
     assert!(many < few * 10.0 * 3.0, "ten times the sources: {few:e} s a poll became {many:e} s");
 }
+
+/// What is asked of a server within two minutes of waking.
+fn woken(world: &mut World, server: SocketAddr) -> Vec<f64> {
+    let (woke, before) = (world.now, world.asked(server));
+    world.run_for(Duration::from_secs(120));
+    world.servers[&server].asked[before..].iter().map(|at| at.since(woke).as_secs_f64()).collect()
+}
+
+#[test]
+fn after_a_sleep_sources_are_asked_at_once_and_what_was_in_flight_is_void() {
+    let mut world = World::new();
+    let slow = |request: &[u8], time, _| vec![(Duration::from_secs(2), answer(request, time, ROUND_TRIP))];
+    let (quick, one, late) =
+        (world.serve("10.0.0.1:123", good), world.serve("10.0.0.2:123", good), world.serve("10.0.0.3:123", slow));
+    let gone = world.serve("10.0.0.4:123", |request, _, _| vec![(ROUND_TRIP, kiss(request, b"DENY"))]);
+    world.add(quick, config(10, 10, true));
+    world.add(one, config(10, 10, false));
+    let late_id = world.add(late, config(10, 10, false));
+    world.add(gone, config(10, 10, true));
+    world.run_for(HOUR);
+    // It falls asleep with a request under way.
+    let due = world.system.association(late_id).unwrap().next_timeout().unwrap();
+    world.run_until(due + Duration::from_secs(1));
+    let (samples, command) =
+        (world.samples(late_id).len(), ClockCommand::Step { offset: NtpDuration::SECOND, frequency: Frequency::ZERO });
+    world.system.engine_mut().commands.push_back(command);
+    world.system.handle_suspended(Duration::from_secs(600), world.now);
+    assert_eq!(world.system.engine().discontinuities, [world.now]);
+    assert_eq!(world.system.poll_command(), None);
+    assert_eq!(world.system.association(late_id).unwrap().counters().discarded, 1);
+
+    world.system.engine_mut().commands.clear();
+    let asked = woken(&mut world, quick);
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert!(asked[0] < 0.1 && asked.windows(2).all(|pair| (1.9..2.5).contains(&(pair[1] - pair[0]))), "{asked:?}");
+    assert_eq!(world.samples(late_id).len(), samples + 1, "the answer to the new request only");
+    let last = |server: &SocketAddr| *world.servers[server].asked.last().unwrap();
+    assert!(world.now.since(last(&one)).as_secs_f64() > 119.0, "one request without iburst, at once");
+    assert_eq!(world.asked(gone), 1, "a server that refused stays unasked");
+    assert!(world.events.contains(&Event::Suspended { slept: Duration::from_secs(600) }));
+}
+
+#[test]
+fn a_clock_that_somebody_else_sets_is_seen_at_the_next_look() {
+    let mut world = World::new();
+    let server = world.serve("10.0.0.1:123", good);
+    world.add(server, config(6, 6, true));
+    world.run_for(HOUR);
+    assert!(world.system.engine().discontinuities.is_empty());
+    // Our own step is none of this.
+    let offset = NtpDuration::from_seconds_f64(2.5);
+    world.system.engine_mut().commands.push_back(ClockCommand::Step { offset, frequency: Frequency::ZERO });
+    world.run_for(HOUR);
+    assert!(world.system.engine().discontinuities.is_empty());
+
+    world.error += NtpDuration::from_seconds_f64(-0.25);
+    let asked = woken(&mut world, server);
+    assert_eq!(world.system.engine().discontinuities.len(), 1);
+    assert!(asked.len() >= 4, "{asked:?}");
+    let by = world.events.iter().find_map(|event| match event {
+        Event::ClockMoved { by } => Some(*by),
+        _ => None,
+    });
+    assert!((by.unwrap() + NtpDuration::from_seconds_f64(0.25)).abs() < NtpDuration::from_nanos(1_000), "{by:?}");
+}
+
+#[test]
+fn a_server_that_asked_for_fewer_requests_gets_no_volley_on_waking() {
+    let mut world = World::new();
+    let server = world.serve("10.0.0.1:123", |request, time, count| match count {
+        0 => vec![(ROUND_TRIP, kiss(request, b"RATE"))],
+        _ => good(request, time, count),
+    });
+    world.add(server, config(4, 10, true));
+    world.run_for(HOUR);
+    world.system.handle_suspended(Duration::from_secs(60), world.now);
+    let asked = woken(&mut world, server);
+    assert!(asked[0] < 0.1 && asked.get(1).map_or(true, |second| *second > 20.0), "{asked:?}");
+}

@@ -16,6 +16,10 @@ pub enum ClockId {
     Realtime,
     /// `CLOCK_MONOTONIC_RAW`: not steered.
     MonotonicRaw,
+    /// `CLOCK_MONOTONIC`: steered in its rate, stands while the machine sleeps.
+    Monotonic,
+    /// `CLOCK_BOOTTIME`: as [`Monotonic`](Self::Monotonic), and goes on while the machine sleeps.
+    Boottime,
     /// The clock behind an open file descriptor of a PTP device.
     Descriptor(i32),
 }

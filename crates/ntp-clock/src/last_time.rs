@@ -35,7 +35,7 @@ impl LastTime {
     pub fn load(self, path: impl AsRef<Path>) -> Result<Option<UnixTime>, FileError<NotATime>> {
         let path = path.as_ref();
         let read = match self {
-            Self::Text => std::fs::read(path).map(|bytes| parse(&bytes)),
+            Self::Text => std::fs::read(path).map(|bytes| Self::parse(&bytes)),
             Self::Modified => std::fs::metadata(path).and_then(|data| data.modified()).map(|time| Ok(time.into())),
         };
         match read {
@@ -61,8 +61,8 @@ impl LastTime {
         let in_file = |error| FileError::Read { path: path.into(), error };
         match self {
             Self::Text => {
-                let civil = time.to_civil().ok_or(FileError::Content { path: path.into(), error: NotATime })?;
-                let _ = atomic_file::write(path, (civil.to_string().replace('T', " ") + "\n").as_bytes())?;
+                let text = Self::to_text(time).ok_or(FileError::Content { path: path.into(), error: NotATime })?;
+                let _ = atomic_file::write(path, text.as_bytes())?;
             }
             Self::Modified => {
                 let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(in_file)?;
@@ -73,19 +73,29 @@ impl LastTime {
         }
         Ok(true)
     }
+
+    /// The time in the text of a file of the form [`Text`](Self::Text).
+    ///
+    /// # Errors
+    /// [`NotATime`] where it holds anything else.
+    pub fn parse(bytes: &[u8]) -> Result<UnixTime, NotATime> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut words = text.split_whitespace();
+        match (words.next(), words.next(), words.next()) {
+            (Some(date), Some(time), None) => format!("{date}T{time}Z").parse().map_err(|_| NotATime),
+            _ => Err(NotATime),
+        }
+    }
+
+    /// The text of a file of the form [`Text`](Self::Text), to the second; `None` beyond the years that have a date.
+    #[must_use]
+    pub fn to_text(time: UnixTime) -> Option<String> {
+        Some(time.to_civil()?.to_string().replace('T', " ") + "\n")
+    }
 }
 
 /// What a clock that reads `now` is to be set to, when the time was last known to be `kept`: never backwards.
 #[must_use]
 pub fn restored(now: UnixTime, kept: UnixTime) -> Option<UnixTime> {
     (kept > now).then_some(kept)
-}
-
-fn parse(bytes: &[u8]) -> Result<UnixTime, NotATime> {
-    let text = String::from_utf8_lossy(bytes);
-    let mut words = text.split_whitespace();
-    match (words.next(), words.next(), words.next()) {
-        (Some(date), Some(time), None) => format!("{date}T{time}Z").parse().map_err(|_| NotATime),
-        _ => Err(NotATime),
-    }
 }

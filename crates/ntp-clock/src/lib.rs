@@ -10,7 +10,7 @@
 //! | [`DriftFile`], [`LastTime`] | what is kept while the machine is off | | | |
 //! | [`rtc`] | the battery clock, `/etc/adjtime`, boot and shutdown | | | |
 //!
-//! Three small traits by capability: [`ReadClock`], [`StepClock`], [`SteerClock`]. A steered clock takes a
+//! Three small traits by capability: [`ReadClock`], [`StepClock`], [`SteerClock`]; [`Sleep`] says that the machine has slept. A steered clock takes a
 //! [`ClockCommand`](ntp_types::ClockCommand) and gives back [`Applied`](ntp_types::Applied): what was really done, as
 //! the kernel rounded it. An [`Adjustment`] compiles to exactly one `timex`, without a system call, and refuses what
 //! the kernel would silently clamp. Every system call goes through the [`kernel`] table, so that each failure can be
@@ -81,7 +81,7 @@ pub use last_time::{restored, LastTime, NotATime};
 pub use manual::ManualClock;
 #[cfg(unix)]
 pub use phc::PhcClock;
-pub use reading::{ReadClock, Reading, SteerClock, StepClock};
+pub use reading::{ReadClock, Reading, Sleep, SteerClock, StepClock};
 pub use slew::SlewPolicy;
 pub use software::SoftwareClock;
 pub use status::{ClockStatus, LeapState, PpsStatus, StatusFlags};

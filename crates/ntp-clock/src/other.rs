@@ -16,11 +16,11 @@ pub(crate) fn clock_gettime(clock: ClockId) -> Result<UnixTime, Errno> {
     static START: OnceLock<Instant> = OnceLock::new();
     match clock {
         ClockId::Realtime => Ok(SystemTime::now().into()),
-        ClockId::MonotonicRaw => {
+        ClockId::MonotonicRaw | ClockId::Monotonic => {
             let elapsed = START.get_or_init(Instant::now).elapsed();
             i128::try_from(elapsed.as_nanos()).ok().and_then(UnixTime::from_nanos).ok_or(Errno::EOVERFLOW)
         }
-        ClockId::Descriptor(_) => Err(Errno::ENOSYS),
+        ClockId::Boottime | ClockId::Descriptor(_) => Err(Errno::ENOSYS),
     }
 }
 

@@ -3,10 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::time::Duration;
 
 use ntp_types::{Applied, ClockCommand, Frequency, Instant, NtpDuration};
 
 use crate::kernel::{ClockId, Host, Kernel, PtpCapabilities};
+use crate::sample::suspended;
 use crate::steer::{Range, Steered};
 use crate::{ClockError, Errno, Operation, ReadClock, Reading, SlewPolicy, SteerClock, StepClock};
 
@@ -75,6 +77,10 @@ impl<K: Kernel> PhcClock<K> {
 impl<K: Kernel> ReadClock for PhcClock<K> {
     fn read(&self) -> Result<Reading, ClockError> {
         self.steered.read()
+    }
+
+    fn suspended(&self) -> Option<Duration> {
+        suspended(&self.steered.kernel)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a clock can do, one small trait for each capability.
 
+use core::time::Duration;
+
 use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
 
 use crate::ClockError;
@@ -20,6 +22,46 @@ pub trait ReadClock {
     /// # Errors
     /// [`ClockError`] when the system refuses, which an ordinary system clock never does.
     fn read(&self) -> Result<Reading, ClockError>;
+
+    /// How long the machine has slept since it was started, in all: time that [`Reading::at`] did not count; `None` where
+    /// that is not known.
+    #[must_use]
+    fn suspended(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// A machine that slept for less has not slept.
+const LEAST_SLEEP: Duration = Duration::from_millis(100);
+
+/// Notices that the machine has slept.
+///
+/// ```
+/// use std::time::Duration;
+/// use ntp_clock::{ManualClock, Sleep};
+/// use ntp_types::NtpTimestamp;
+///
+/// let mut clock = ManualClock::new(NtpTimestamp::new(3_900_000_000, 0));
+/// let mut sleep = Sleep::default();
+/// assert_eq!(sleep.since_last(&clock), None);
+/// clock.suspend(Duration::from_secs(600));
+/// assert_eq!(sleep.since_last(&clock), Some(Duration::from_secs(600)));
+/// assert_eq!(sleep.since_last(&clock), None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sleep {
+    before: Option<Duration>,
+}
+
+impl Sleep {
+    /// How long it has slept since the last call; `None` when it has not (at the first call nobody knows).
+    #[must_use]
+    pub fn since_last(&mut self, clock: &impl ReadClock) -> Option<Duration> {
+        let now = clock.suspended()?;
+        let slept = now.saturating_sub(*self.before.get_or_insert(now));
+        self.before = self.before.max(Some(now));
+        (slept >= LEAST_SLEEP).then_some(slept)
+    }
 }
 
 /// A clock that can be set by adding to it.

@@ -39,6 +39,18 @@ pub(crate) fn monotonic<K: Kernel>(kernel: &K) -> Result<Instant, ClockError> {
     Ok(Instant::from_nanos(u64::try_from(time.to_nanos()).unwrap_or(0)))
 }
 
+/// How long the machine has slept since it was started, short by what the calls take: the closest of at most three looks.
+/// `None` where the system does not say.
+pub(crate) fn suspended<K: Kernel>(kernel: &K) -> Option<Duration> {
+    let nanos = |clock| kernel.clock_gettime(clock).ok().and_then(|time| u64::try_from(time.to_nanos()).ok());
+    let mut best = Duration::ZERO;
+    for _ in 0..3 {
+        let with_sleep = nanos(ClockId::Boottime)?;
+        best = best.max(Duration::from_nanos(with_sleep.saturating_sub(nanos(ClockId::Monotonic)?)));
+    }
+    Some(best)
+}
+
 /// Reads a clock between two readings of the monotonic one; the closest bracket of at most three.
 pub(crate) fn read_at<K: Kernel>(kernel: &K, clock: ClockId) -> Result<(UnixTime, Instant), ClockError> {
     const CLOSE: Duration = Duration::from_micros(5);

@@ -49,6 +49,13 @@ pub(crate) enum Plan {
 }
 
 impl SlewPolicy {
+    /// For a process that a [guard](crate::rescue::start_guard) watches: up to 50 000 ppm, and all by rate, which is exact,
+    /// even and gentle on the frequency, where the kernel's own slew runs at 500 ppm for whatever little it is given.
+    #[must_use]
+    pub fn guarded() -> Self {
+        Self { max_rate: Frequency::from_ppm(50_000), self_ending: false, ..Self::default() }
+    }
+
     /// How long a slew must be allowed to take for the kernel to do it by itself: 500 µs/s, and two seconds to begin and end.
     #[must_use]
     pub fn self_ending_duration(offset: NtpDuration) -> Duration {

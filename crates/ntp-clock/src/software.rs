@@ -162,6 +162,10 @@ impl<B: ReadClock> ReadClock for SoftwareClock<B> {
         let base = self.base.read()?;
         Ok(Reading { time: self.time_of(base.time), at: base.at })
     }
+
+    fn suspended(&self) -> Option<Duration> {
+        self.base.suspended()
+    }
 }
 
 impl<B: ReadClock> StepClock for SoftwareClock<B> {

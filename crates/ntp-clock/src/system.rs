@@ -1,9 +1,11 @@
 //! The kernel's clock: read by anybody, steered by those who may.
 
+use core::time::Duration;
+
 use ntp_types::{Applied, ClockCommand, Frequency, Instant, NtpDuration, NtpTimestamp, UnixTime};
 
 use crate::kernel::{ClockId, Host, Kernel};
-use crate::sample::{read_at, sampled_time, status};
+use crate::sample::{read_at, sampled_time, status, suspended};
 use crate::status::nominal_tick;
 use crate::steer::{Range, Steered};
 use crate::{Adjustment, ClockError, ClockStatus, Operation, ReadClock, Reading, SlewPolicy, SteerClock, StepClock};
@@ -26,6 +28,10 @@ impl<K: Kernel> ReadClock for Realtime<K> {
     fn read(&self) -> Result<Reading, ClockError> {
         let (time, at) = read_at(&self.kernel, ClockId::Realtime)?;
         Ok(Reading { time: NtpTimestamp::from_unix(time), at })
+    }
+
+    fn suspended(&self) -> Option<Duration> {
+        suspended(&self.kernel)
     }
 }
 
@@ -161,6 +167,10 @@ impl<K: Kernel> SystemClock<K> {
 impl<K: Kernel> ReadClock for SystemClock<K> {
     fn read(&self) -> Result<Reading, ClockError> {
         self.steered.read()
+    }
+
+    fn suspended(&self) -> Option<Duration> {
+        suspended(&self.steered.kernel)
     }
 }
 

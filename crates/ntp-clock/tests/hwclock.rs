@@ -163,7 +163,7 @@ fn hwclock_reads_what_is_written() {
 /// C's `%f` of a double, by awk.
 #[test]
 fn numbers_are_printed_as_c_prints_them() {
-    for value in [0.0, 1.5, -2145.0, 0.000_000_5, 1.000_000_5, 1.000_001_5, 123_456.789_012_5, -0.000_000_4, 1e15] {
+    for value in [0.0, 1.5, -2145.0, 0.000_000_5, 1.000_000_5, 1.000_001_5, 123_456.789_012_5, -0.000_000_4, 9e14] {
         let program = format!("BEGIN {{ printf \"%f\", {value:?} }}");
         let Ok(output) = Command::new("awk").arg(program).env("LC_ALL", "C").output() else {
             println!("skipped: there is no awk here");
@@ -173,6 +173,16 @@ fn numbers_are_printed_as_c_prints_them() {
         let theirs = String::from_utf8(output.stdout).unwrap();
         assert_eq!(adjtime.to_string().split(' ').next(), Some(theirs.as_str()));
     }
+}
+
+#[test]
+fn a_number_too_long_for_its_line_is_not_written() {
+    let read = AdjTime::parse(b"9.9e100 1703900000 -1e15\n1703900001\nLOCAL\n");
+    assert_eq!(read.drift_factor, 9.9e100);
+    let written = read.to_string();
+    assert_eq!(written, "0.000000 1703900000 0.000000\n1703900001\nLOCAL\n");
+    let most = AdjTime { drift_factor: -9.9e14, last_adjustment: i64::MIN, not_adjusted: -9.9e14, ..read };
+    assert_eq!(AdjTime::parse(most.to_string().as_bytes()), most);
 }
 
 #[test]

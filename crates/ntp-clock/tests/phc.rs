@@ -60,8 +60,22 @@ fn steps_and_slews_within_the_devices_range() {
 
 #[test]
 fn every_errno_at_every_call_leaves_the_books_right() {
-    for errno in [Errno::EACCES, Errno::ERANGE, Errno::EOPNOTSUPP, Errno::EINVAL, Errno::ENODEV, Errno::EIO, Errno(777)]
-    {
+    let errnos = [
+        Errno::EPERM,
+        Errno::EACCES,
+        Errno::ERANGE,
+        Errno::EOPNOTSUPP,
+        Errno::EINVAL,
+        Errno::EFAULT,
+        Errno::ENODEV,
+        Errno::EBUSY,
+        Errno::ENOTTY,
+        Errno::ENOSYS,
+        Errno::EINTR,
+        Errno::EIO,
+        Errno(777),
+    ];
+    for errno in errnos {
         for nth in 0..30 {
             let kernel = kernel();
             let Ok(mut clock) = PhcClock::with_kernel(kernel.clone(), 4) else { continue };

@@ -169,25 +169,33 @@ fn sets_at_the_right_part_of_the_second_whatever_the_beat() {
 
 #[test]
 fn a_beat_that_cannot_be_moved_is_measured_and_said() {
-    for into in [0_u128, 100, 250, 499, 501, 700, 930] {
-        let kernel = kernel();
-        let chip = SimRtc::new(&kernel, 978_307_200, into * 1_000_000, Beat::Stays);
-        let outcome = rtc(&kernel, &chip, Some("rtc_cmos")).set(-3600 * SECOND, &SetOptions::default()).unwrap();
-        let truth = chip.ahead_nanos() + 3600 * SECOND;
-        assert!(truth.abs() <= 520_000_000, "{into}: {truth}");
-        let error = i128::from(outcome.error.unwrap().to_nanos());
-        assert!((error - truth).abs() < 1_000_000, "{into}: {error} {truth}");
-        assert_eq!(outcome.keeps_phase, truth.abs() > 20_000_000, "{into}: {outcome:?}");
+    for driver in [Some("rtc_cmos"), Some("rtc-ds1307"), None] {
+        for into in [0_u128, 100, 250, 420, 499, 501, 600, 700, 790, 810, 930] {
+            let kernel = kernel();
+            let chip = SimRtc::new(&kernel, 978_307_200, into * 1_000_000, Beat::Stays);
+            let outcome = rtc(&kernel, &chip, driver).set(-3600 * SECOND, &SetOptions::default()).unwrap();
+            let truth = chip.ahead_nanos() + 3600 * SECOND;
+            assert!(truth.abs() <= 501_000_000, "{driver:?} {into}: {truth}");
+            let error = i128::from(outcome.error.unwrap().to_nanos());
+            assert!((error - truth).abs() < 1_000_000, "{driver:?} {into}: {error} {truth}");
+            assert_eq!(outcome.keeps_phase, truth.abs() > 20_000_000, "{driver:?} {into}: {outcome:?}");
+        }
     }
 }
 
 #[test]
-fn a_wrong_idea_of_the_delay_is_found_out() {
+fn a_wrong_idea_of_the_delay_is_put_right() {
+    for (delay, beat) in [(0, 500), (500, 1_000), (0, 730), (900, 250)] {
+        let kernel = kernel();
+        let chip = SimRtc::new(&kernel, 978_307_200, 0, Beat::RestartsAfter(beat * 1_000_000));
+        let options = SetOptions { delay: Some(Duration::from_millis(delay)), ..SetOptions::default() };
+        let outcome = rtc(&kernel, &chip, None).set(0, &options).unwrap();
+        assert!(outcome.error.unwrap().abs() < millis(2) && !outcome.keeps_phase, "{outcome:?}");
+        assert!(chip.ahead_nanos().abs() < 3_000_000, "{}", chip.ahead_nanos());
+        assert_eq!(outcome.attempts, 2);
+    }
     let kernel = kernel();
     let chip = SimRtc::new(&kernel, 978_307_200, 0, Beat::RestartsAfter(500_000_000));
-    let options = SetOptions { delay: Some(Duration::ZERO), ..SetOptions::default() };
-    let outcome = rtc(&kernel, &chip, None).set(0, &options).unwrap();
-    assert!((outcome.error.unwrap() - millis(500)).abs() < millis(2), "{outcome:?}");
     let quick = SetOptions { verify: false, ..SetOptions::default() };
     let outcome = rtc(&kernel, &chip, None).set(0, &quick).unwrap();
     assert_eq!((outcome.error, outcome.attempts), (None, 1));

@@ -5,10 +5,14 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use common::{Books, SimKernel};
-use ntp_clock::{Adjustment, ClockError, Errno, LeapState, ReadClock, SlewPolicy, SteerClock, StepClock, SystemClock};
+use ntp_clock::{
+    Adjustment, ClockError, Errno, LeapState, Operation, ReadClock, Realtime, Sleep, SlewPolicy, SteerClock, StepClock,
+    SystemClock,
+};
 use ntp_types::{ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, UnixTime};
 use proptest::prelude::*;
 
@@ -307,6 +311,56 @@ fn every_errno_at_every_call_is_an_error_and_leaves_the_books_right() {
     }
 }
 
+/// Every operation of the kernel's clock is refused once, with every errno, and says which it was.
+#[test]
+fn every_operation_says_what_was_refused() {
+    type Attempt = fn(&mut SystemClock<SimKernel>) -> Result<(), ClockError>;
+    let attempts: [(Attempt, &[Operation]); 7] = [
+        (|clock| clock.read().map(|_| ()), &[Operation::Read]),
+        (|clock| clock.status().map(|_| ()), &[Operation::Status, Operation::Read]),
+        (
+            |clock| clock.set(UnixTime::from_seconds(5_000_000_000), Instant::ZERO).map(|_| ()),
+            &[Operation::Read, Operation::Set],
+        ),
+        (
+            |clock| clock.step(NtpDuration::SECOND).map(|_| ()),
+            &[Operation::Status, Operation::TakeOver, Operation::Read, Operation::Step],
+        ),
+        (
+            |clock| clock.apply(&slew(30 * MS, Duration::from_secs(10), 20)).map(|_| ()),
+            &[Operation::Status, Operation::TakeOver, Operation::Read, Operation::Steer],
+        ),
+        (|clock| clock.adjust(&Adjustment::new().tai(37)).map(|_| ()), &[Operation::Read, Operation::Adjust]),
+        (
+            |clock| clock.adjust(&Adjustment::new().step(NtpDuration::SECOND)).map(|_| ()),
+            &[Operation::Read, Operation::Step],
+        ),
+    ];
+    for (attempt, expected) in attempts {
+        for errno in
+            [Errno::EPERM, Errno::EINVAL, Errno::EFAULT, Errno::ENODEV, Errno::EOPNOTSUPP, Errno::ENOSYS, Errno(9999)]
+        {
+            let mut seen = HashSet::new();
+            for nth in 0..40 {
+                let kernel = SimKernel::new(start());
+                kernel.state(|state| {
+                    state.timex.status |= 1; // a loop to be taken over
+                    state.has_no_time = true;
+                });
+                let before = kernel.real_nanos();
+                kernel.fail_call(nth, errno);
+                let Err(error) = attempt(&mut SystemClock::with_kernel(kernel.clone())) else { continue };
+                let ClockError::System { operation, errno: said } = error else { panic!("{error}") };
+                assert_eq!(said, errno, "{error}");
+                seen.insert(operation);
+                let moved = kernel.real_nanos() - before;
+                assert!((0..1_000_000).contains(&moved), "{error}, and yet the clock moved by {moved} ns");
+            }
+            assert_eq!(seen, expected.iter().copied().collect(), "{errno}");
+        }
+    }
+}
+
 proptest! {
     /// Whatever is commanded, and however late its end comes: the books agree with the clock.
     #[test]
@@ -339,5 +393,28 @@ proptest! {
         }
         let error = books.at(now) - seconds(gained(&kernel, origin));
         prop_assert!(error.abs() < seconds(200), "{}", error);
+    }
+}
+
+#[test]
+fn sleep_is_noticed_where_the_kernel_says_so() {
+    let kernel = SimKernel::new(start());
+    let clock = SystemClock::with_kernel(kernel.clone());
+    let mut sleep = Sleep::default();
+    assert_eq!(sleep.since_last(&clock), None);
+    kernel.advance(Duration::from_secs(1_000));
+    assert_eq!(sleep.since_last(&clock), None, "awake");
+    for slept in [600_u64, 1] {
+        kernel.state(|state| state.asleep = state.asleep.map(|asleep| asleep + u128::from(slept) * 1_000_000_000));
+        let noticed = sleep.since_last(&clock).unwrap().as_secs_f64();
+        assert!((noticed - slept as f64).abs() < 1e-3, "{noticed}");
+        assert_eq!(sleep.since_last(&clock), None, "once");
+    }
+    kernel.state(|state| state.asleep = None);
+    assert_eq!((clock.suspended(), sleep.since_last(&clock)), (None, None));
+    // Of the machine the tests run on: what it says does not run backwards.
+    let machine = Realtime::new();
+    if let Some(before) = machine.suspended() {
+        assert!(machine.suspended().unwrap() + Duration::from_millis(50) >= before);
     }
 }

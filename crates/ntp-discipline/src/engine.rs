@@ -178,6 +178,14 @@ pub trait Engine {
     /// What was really done to the clock.
     fn handle_applied(&mut self, sources: &mut [Self::Source], applied: &Applied);
 
+    /// What was measured until now says nothing of our clock's offset any more: the machine slept or was restored from an
+    /// image, or somebody else set its clock.
+    ///
+    /// Frequency and paths stay known. The clock counts as unsynchronised until it is corrected again, and corrections
+    /// are counted from the start: the first may be as large as the policy lets a first one be. Requests in flight are
+    /// void, as over a step.
+    fn handle_discontinuity(&mut self, sources: &mut [Self::Source], now: Instant);
+
     /// A leap second has just passed on our clock: offsets of one second are expected until every server has followed.
     fn handle_leap(&mut self, leap: LeapIndicator, now: Instant);
 

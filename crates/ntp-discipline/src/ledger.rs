@@ -78,6 +78,11 @@ impl Ledger {
         self.len = place + 1;
     }
 
+    /// The clock's offset has become another one at `at`, by nobody knows how much: exchanges under way mean nothing.
+    pub fn handle_discontinuity(&mut self, at: Instant) {
+        self.last_step = Some(at);
+    }
+
     /// What frequency corrections and slews have added to the clock by `at` since the start.
     #[must_use]
     pub fn correction(&self, at: Instant) -> NtpDuration {
@@ -111,7 +116,7 @@ impl Ledger {
         })
     }
 
-    /// When the clock was last stepped.
+    /// When the clock was last stepped, or lost its offset.
     #[must_use]
     pub fn last_step(&self) -> Option<Instant> {
         self.last_step

@@ -66,6 +66,7 @@ pub mod ledger;
 pub mod policy;
 pub mod rfc5905;
 pub mod sample;
+mod total;
 pub mod verdict;
 
 pub use engine::{Decision, Engine, SourceEstimate, SourceOptions, Status, SystemEstimate};

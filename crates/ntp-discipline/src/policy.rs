@@ -8,6 +8,7 @@ use core::time::Duration;
 use ntp_types::{ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration};
 
 use crate::rfc5905::constants;
+use crate::total::bounded;
 
 /// When the clock may be stepped instead of slewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -282,6 +283,11 @@ impl Governor {
         self.corrections
     }
 
+    /// Nothing is known of the clock's offset any more: corrections are counted from the start.
+    pub fn restart(&mut self) {
+        self.corrections = 0;
+    }
+
     /// A leap second has passed: for a while a correction of one second is not too large a change.
     pub fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
         if matches!(leap, LeapIndicator::InsertSecond | LeapIndicator::DeleteSecond) {
@@ -343,7 +349,7 @@ impl Governor {
     ///
     /// A part beyond the offset, or of the other sign, is bounded to it; one that would take centuries, to what they bring.
     pub fn slew(&self, leave: Leave, part: NtpDuration, duration: Duration, frequency: Frequency) -> ClockCommand {
-        let offset = part.clamp(leave.offset.min(NtpDuration::ZERO), leave.offset.max(NtpDuration::ZERO));
+        let offset = bounded(part, leave.offset.min(NtpDuration::ZERO), leave.offset.max(NtpDuration::ZERO));
         let shortest = self.shortest_slew(offset);
         let duration = if offset == NtpDuration::ZERO { Duration::ZERO } else { duration.max(shortest) };
         let most = self.policy.maximum_slew_rate.over(duration);

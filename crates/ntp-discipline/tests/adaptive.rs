@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+mod world;
+
 use ntp_discipline::{
     adaptive, Decision, Engine, Policy, Sample, ServerState, SourceOptions, Status, StepLimit, Verdict,
 };
@@ -12,6 +14,8 @@ use ntp_types::{
     Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Poll, Precision, ReferenceId,
     RoundTrip, Stratum,
 };
+
+use world::{instant, Clock, Server, World};
 
 const SOURCES: usize = 4;
 
@@ -153,6 +157,11 @@ fn hostile(samples: u64, seed: u64) {
                 offset: NtpDuration::from_bits(random.wild()),
                 frequency: Frequency::from_bits(random.wild()),
             }),
+            7 => {
+                bench.engine.handle_discontinuity(&mut bench.sources, bench.now);
+                assert_eq!(bench.engine.system(&bench.sources, bench.now).status, Status::Unsynchronized);
+                corrections = 0;
+            }
             _ => bench.apply(decision.command),
         }
         // Hours, seconds, nothing; and the raw clock of a machine that is up for centuries.
@@ -255,4 +264,40 @@ fn steering_is_taken_out_of_what_is_measured() {
     assert!(error.abs() < 1e-6, "{error} s are left");
     let system = bench.engine.system(&bench.sources, bench.now);
     assert!(system.frequency.abs() < Frequency::from_ratio(1e-8), "{:?}", system.frequency);
+}
+
+/// Four servers, one of them a falseticker, and lone ones: after a sleep the clock is nobody's until it is corrected, and
+/// what was known of its frequency steers it at once.
+#[test]
+fn after_a_sleep_nothing_is_claimed_until_it_is_confirmed() {
+    let policy = Policy { step_limit: StepLimit::First(2), ..Policy::default() };
+    for (count, slept) in [(1, 8.0 * 3_600.0), (4, -0.4), (4, 86_400.0)] {
+        let mut servers = vec![Server::good(20e-3, 300e-6); count];
+        if count > 1 {
+            servers[1].error = 0.1;
+        }
+        let engine = adaptive::Engine::<SOURCES>::new(policy).unwrap();
+        let mut world = World::new(engine, &servers, Clock::new(0.05, 30e-6), (4, 6), 3);
+        world.run(6_000.0, |_, _| {});
+        let system = world.engine.system(&world.sources, instant(6_000.0));
+        assert_eq!(system.status, Status::Synchronized);
+
+        world.clock.error += slept;
+        world.engine.handle_discontinuity(&mut world.sources, instant(6_000.0));
+        let woken = world.engine.system(&world.sources, instant(6_000.0));
+        assert_eq!((woken.status, woken.bound), (Status::Unsynchronized, NtpDuration::MAX));
+        assert_eq!((woken.leap, woken.updated), (LeapIndicator::Unsynchronized, None));
+        assert_eq!(woken.frequency, system.frequency);
+        for index in 0..count {
+            assert_eq!(world.engine.source(&world.sources, index, instant(6_000.0)).samples, 0);
+            assert_eq!(world.engine.poll(&world.sources, index), Poll::from_log2(4));
+        }
+        let mut worst = 0.0_f64;
+        world.run(6_250.0, |_, _| {});
+        world.run(7_000.0, |_, offset| worst = worst.max(offset.abs()));
+        assert_eq!(world.engine.system(&world.sources, instant(7_000.0)).status, Status::Synchronized);
+        assert!(worst < 5e-4, "{count} servers: {worst}");
+        assert!(world.clock.frequency_error(6_250.0).abs() < 1e-6);
+        assert_eq!((world.bound_violations, world.steps), (0, 1));
+    }
 }

@@ -281,3 +281,26 @@ fn the_error_bound_holds() {
         assert_eq!(status, Status::Holdover, "seed {seed}");
     }
 }
+
+#[test]
+fn after_a_sleep_the_frequency_is_known_and_the_time_is_not() {
+    let policy = Policy { stepout: Duration::from_secs(60), ..Policy::default() };
+    let servers = [Server::good(1e-3, 50e-6); 3];
+    let mut engine = engine(policy);
+    engine.preset_frequency(Frequency::from_ppm(-20), Frequency::from_ppm(1));
+    let mut world = World::new(engine, &servers, Clock::new(0.01, 20e-6), (4, 4), 5);
+    world.run(4_000.0, |_, _| {});
+    let before = world.engine.system(&world.sources, instant(4_000.0));
+    world.clock.error -= 7_200.0; // beyond the panic threshold
+    world.engine.handle_discontinuity(&mut world.sources, instant(4_000.0));
+    let system = world.engine.system(&world.sources, instant(4_000.0));
+    assert_eq!((system.status, system.bound, system.system_peer), (Status::Unsynchronized, NtpDuration::MAX, None));
+    assert_eq!(world.engine.state(), State::FrequencySet);
+    assert_eq!(system.frequency, before.frequency);
+    let mut worst = 0.0_f64;
+    world.run(4_300.0, |_, _| {});
+    world.run(6_000.0, |_, offset| worst = worst.max(offset.abs()));
+    assert_eq!(world.engine.system(&world.sources, instant(6_000.0)).status, Status::Synchronized);
+    assert!(worst < 1e-3, "worst offset {worst}");
+    assert_eq!((world.steps, world.bound_violations), (1, 0));
+}

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ntp_discipline::rfc5905::{Engine, Options, Source};
-use ntp_discipline::{Engine as _, Policy, Sample, ServerState, SourceOptions, Status, Verdict};
+use ntp_discipline::{adaptive, Engine as _, Policy, Sample, ServerState, SourceOptions, Status, Verdict};
 use ntp_types::{
     Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Poll, Precision, RoundTrip,
     Stratum,
@@ -230,4 +230,24 @@ fn a_spike_moves_nothing_and_still_fills_the_filter() {
     assert_eq!((before.samples, after.samples), (5, 6));
     assert!((after.offset - before.offset).abs() < micros(50));
     assert!(after.bound < before.bound.half() + micros(5_000), "{} {}", after.bound, before.bound);
+}
+
+#[test]
+fn poll_bounds_that_contradict_each_other_end_nothing() {
+    let options =
+        SourceOptions { min_poll: Poll::from_log2(10), max_poll: Poll::from_log2(4), ..SourceOptions::default() };
+    let mut rfc = Engine::new(Policy::default(), Options::default()).unwrap();
+    let mut rfc_sources = [Source::default()];
+    rfc.open(&mut rfc_sources, 0, options);
+    let mut adaptive = adaptive::Engine::<1>::new(Policy::default()).unwrap();
+    let mut adaptive_sources = [adaptive::Source::default()];
+    adaptive.open(&mut adaptive_sources, 0, options);
+    for second in (0..640).step_by(16) {
+        let sample = sample(second, 1);
+        let polls = [
+            rfc.handle_sample(&mut rfc_sources, 0, &sample, sample.received).poll,
+            adaptive.handle_sample(&mut adaptive_sources, 0, &sample, sample.received).poll,
+        ];
+        assert!(polls.iter().all(|&poll| poll <= options.min_poll), "{polls:?}");
+    }
 }

@@ -1,48 +1,118 @@
 //! When a reply will really leave, learnt from transmit stamps.
 //!
-//! A server must write its transmit timestamp before it sends. Between the clock reading and the wire lie the work on
-//! every datagram of the batch, the system call, and every reply in front. Both parts are learnt here, as
-//! `first + each × count`, so that the timestamp can be taken ahead. Pure arithmetic: the caller reads the clock.
+//! A server must write its transmit timestamp before it sends. Between the clock reading and the wire lie the work on the
+//! replies, the system call, and every reply in front. What that takes is learnt here as medians of the last few, so that
+//! the timestamp can be taken ahead. Pure arithmetic: the caller reads the clock.
+//!
+//! Two things make it differ. Sending from a rest takes several times as long as in a rush, so each pace is learnt apart.
+//! And a reply that is stamped leaves later than one that is not, because the stamp itself is work: by how much shows in how
+//! long the calls take with and without.
 
-use std::time::Duration;
+use ntp_types::{NtpDuration, NtpTimestamp};
 
-use ntp_types::{Instant, NtpDuration};
-
-/// How long after the clock reading at the start of a batch the reply in each position leaves.
+/// How long after a reading of the clock the replies of one system call leave.
+///
+/// A reply cannot leave before the reading: a timestamp taken ahead lies in the future of its reply by less than
+/// [`at`](Self::at) in any case, and by less than [`uncertainty`](Self::uncertainty) if the reply is not quicker than any of
+/// its kind lately.
 ///
 /// ```
 /// use ntp_net::SendLead;
-/// use ntp_types::NtpDuration;
+/// use ntp_types::{NtpDuration, NtpTimestamp};
 ///
+/// let nanos = NtpDuration::from_nanos;
 /// let mut lead = SendLead::new();
-/// // The truth: 100 ns of work for each datagram; then the first reply leaves after 2 µs, each other 3 µs later.
-/// for batch in 0..4000 {
-///     let position = batch % 50;
-///     lead.learn_work(64, NtpDuration::from_nanos(6_400));
-///     lead.learn_send(position, NtpDuration::from_nanos(2_000 + 3_000 * position as i64));
+/// let mut clock = NtpTimestamp::new(3_900_000_000, 0);
+/// for _ in 0..200 {
+///     clock = clock + nanos(20_000);
+///     let turn = lead.turn(1, clock);
+///     // The truth: a reply leaves after 800 ns, 2 µs after its reading sending is over; a stamp costs 500 ns more.
+///     if turn.wants_stamp() {
+///         lead.learn_stamp(&turn, nanos(1_300), nanos(2_500));
+///     } else if turn.wants_duration() {
+///         lead.learn_duration(&turn, 1, nanos(2_000));
+///     }
 /// }
-/// assert!((lead.at(64, 0).to_nanos() - 8_400).abs() < 100);
-/// assert!((lead.at(64, 49).to_nanos() - 155_400).abs() < 100);
+/// let turn = lead.turn(1, clock + nanos(20_000));
+/// assert!((lead.at(&turn, 0) - nanos(800)).abs() < nanos(100));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SendLead {
-    /// From the clock reading to sending, by how many datagrams were received.
-    work: Line,
-    /// From sending to the stamp, by position.
-    send: Line,
-    batches: u32,
-    /// What went unsampled since the last sample.
-    unsampled: usize,
-    /// When that was.
-    sampled: Instant,
+    paces: [Pace; PACES],
+    /// What each further reply of a call takes.
+    each: Median,
+    /// The last turn's reading.
+    last: NtpTimestamp,
+    /// Replies since the last turn that was learnt from.
+    unlearnt: usize,
 }
 
-/// While learning, every batch is sampled; after so many samples, one reply in [`RARE`].
-const OFTEN: u32 = 256;
-/// See [`OFTEN`]: a batch of many counts for many, a batch of one for two. A sample costs about as much as one reply.
-const RARE: usize = 128;
-/// A sample is old after so long: sending from a rest takes longer than in a rush, and time for samples there is.
-const STALE: Duration = Duration::from_millis(4);
+/// Sending so long after the last time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pace {
+    /// From the reading to the stamp.
+    left: Median,
+    /// From the reading to the end of a call that sent one reply with a stamp.
+    stamped: Median,
+    /// The same without a stamp.
+    plain: Median,
+    /// Whether the next to learn from is to be stamped.
+    is_stamp_next: bool,
+}
+
+/// One system call that sends: how many replies, and what is to be learnt from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    length: usize,
+    pace: usize,
+    learns: Learns,
+    /// When the first leaves, in units of 2⁻³² s after the reading.
+    first: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Learns {
+    Stamp,
+    Duration,
+    Nothing,
+}
+
+impl Turn {
+    /// How many datagrams to answer and send with this call.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Whether to have the first reply stamped, and tell [`SendLead::learn_stamp`].
+    #[must_use]
+    pub const fn wants_stamp(&self) -> bool {
+        matches!(self.learns, Learns::Stamp)
+    }
+
+    /// Whether to tell [`SendLead::learn_duration`].
+    #[must_use]
+    pub const fn wants_duration(&self) -> bool {
+        matches!(self.learns, Learns::Duration)
+    }
+}
+
+/// So many or fewer are sent one by one, each with a reading of its own: an interruption between a reading and the last of its
+/// replies makes all of them late, and with so few there is time.
+const ALONE: usize = 4;
+/// More go in calls of so many, which cost hardly more than one call for all.
+const TOGETHER: usize = 16;
+/// The rests that are told apart: below 2⁻¹⁴ s (61 µs), 2⁻¹², … and above 2⁻⁶ s (16 ms).
+const PACES: usize = 6;
+const FIRST_REST_LOG2: u32 = 32 - 14;
+/// From this pace on (244 µs) there is time to learn from every call.
+const LEISURE: usize = 2;
+/// In a rush one call is learnt from in so many replies: it costs about as much as one reply.
+const RARE: usize = 256;
+
+/// Of what a stamp costs, one part in so many comes after it was taken, when it is handed back: a seventh to a fifth on
+/// loopback. Thought too little, T3 is early; thought too much, it lies in the future.
+const AFTER: u32 = 6;
 
 impl Default for SendLead {
     fn default() -> Self {
@@ -54,111 +124,150 @@ impl SendLead {
     /// Nothing learnt: everything leaves at once.
     #[must_use]
     pub const fn new() -> Self {
-        Self { work: Line::NEW, send: Line::NEW, batches: 0, unsampled: 0, sampled: Instant::ZERO }
+        let pace = Pace { left: Median::NEW, stamped: Median::NEW, plain: Median::NEW, is_stamp_next: true };
+        Self { paces: [pace; PACES], each: Median::NEW, last: NtpTimestamp::UNSET, unlearnt: 0 }
     }
 
-    /// How long after the clock reading the reply in `position` (from 0) leaves, in a batch of `received` datagrams.
-    #[must_use]
+    /// How to send next, when `waiting` datagrams are to be answered and the clock shows `reading`.
     #[inline]
-    pub fn at(&self, received: usize, position: usize) -> NtpDuration {
-        duration(self.work.at(received) + self.send.at(position))
-    }
-
-    /// The mean magnitude of what was wrong with the last predictions for such a reply.
-    #[must_use]
-    pub fn uncertainty(&self, received: usize, position: usize) -> NtpDuration {
-        let of = |line: &Line, place| line.spread * (line.at(place) + UNIT);
-        duration(of(&self.work, received) + of(&self.send, position))
-    }
-
-    /// Which of `replies` to stamp in the batch that goes out at `now`, if any. Call it once for each batch.
-    #[must_use]
-    #[inline]
-    pub fn sample(&mut self, replies: usize, now: Instant) -> Option<usize> {
-        self.batches = self.batches.wrapping_add(1);
-        self.unsampled = self.unsampled.saturating_add(replies + 1);
-        let is_old = now.since(self.sampled) >= STALE;
-        if replies == 0 || (self.send.samples >= OFTEN && self.unsampled < RARE && !is_old) {
-            return None;
+    pub fn turn(&mut self, waiting: usize, reading: NtpTimestamp) -> Turn {
+        let pace = pace_of(reading.since(self.last));
+        self.last = reading;
+        let mut length = if waiting <= ALONE { 1 } else { waiting.min(TOGETHER) };
+        self.unlearnt = self.unlearnt.saturating_add(length);
+        let mut learns = Learns::Nothing;
+        if let Some(learner) = self.paces.get_mut(pace) {
+            if pace >= LEISURE || self.unlearnt >= RARE || !learner.knows() {
+                self.unlearnt = 0;
+                learns = if learner.is_stamp_next { Learns::Stamp } else { Learns::Duration };
+                learner.is_stamp_next = !learner.is_stamp_next;
+                // One alone tells of the pace; many together, once that is known, of each.
+                if learns == Learns::Stamp || !learner.knows() {
+                    length = 1;
+                }
+            }
         }
-        self.unsampled = 0;
-        self.sampled = now;
-        // Positions in turn by a multiplicative step, so that no rhythm of the load hides one.
-        let turn = self.batches.wrapping_mul(0x9e37_79b1) >> 8;
-        usize::try_from(turn).ok().map(|turn| turn % replies)
+        Turn { length, pace, learns, first: self.first(pace, learns == Learns::Stamp) }
     }
 
-    /// From the clock reading to just before sending it took `measured`, for `received` datagrams.
+    /// When the first reply leaves. Before a pace is known, as at the next quicker that is: rather early than late.
     #[inline]
-    pub fn learn_work(&mut self, received: usize, measured: NtpDuration) {
-        self.work.learn(received, measured);
+    fn first(&self, pace: usize, is_stamped: bool) -> u32 {
+        let paces = self.paces.iter().take(pace + 1).rev();
+        paces.map(|pace| pace.first(is_stamped)).find(|&first| first > 0).unwrap_or(0)
     }
 
-    /// The reply in `position` left `measured` after sending began.
-    pub fn learn_send(&mut self, position: usize, measured: NtpDuration) {
-        self.send.learn(position, measured);
+    /// How long after the reading the reply in `position` (from 0) of the turn leaves. Never negative.
+    #[must_use]
+    #[inline]
+    pub fn at(&self, turn: &Turn, position: usize) -> NtpDuration {
+        span(turn.first, self.each.value, position)
+    }
+
+    /// How much earlier than predicted the quickest of the last few of this kind left.
+    #[must_use]
+    pub fn uncertainty(&self, turn: &Turn, position: usize) -> NtpDuration {
+        let first = self.paces.get(turn.pace).map_or(0, |pace| pace.left.spread());
+        span(first, self.each.spread(), position)
+    }
+
+    /// Sending a turn's `replies` was over `duration` after the reading.
+    pub fn learn_duration(&mut self, turn: &Turn, replies: usize, duration: NtpDuration) {
+        let (Some(pace), Learns::Duration) = (self.paces.get_mut(turn.pace), turn.learns) else { return };
+        match u32::try_from(replies) {
+            Ok(1) => pace.plain.add(units(duration)),
+            Ok(replies @ 2..) => self.each.add(units(duration).saturating_sub(turn.first) / replies),
+            _ => {}
+        }
+    }
+
+    /// A turn's only reply left `left` after the reading, and sending it was over `duration` after the reading.
+    pub fn learn_stamp(&mut self, turn: &Turn, left: NtpDuration, duration: NtpDuration) {
+        if let (Some(pace), Learns::Stamp) = (self.paces.get_mut(turn.pace), turn.learns) {
+            pace.left.add(units(left));
+            pace.stamped.add(units(duration));
+        }
     }
 }
 
-/// Share of a sample that is believed.
-const GAIN: f64 = 1.0 / 8.0;
-/// The first samples are believed more, so that a guess of zero is soon forgotten; but even the first may have been taken
-/// while the thread was not running, so none counts for more than a few times what was thought.
-const EARLY: u32 = 8;
-/// Errors count in parts of the prediction and this, 1 µs: a long batch may err by more than a short one.
-const UNIT: f64 = 1e-6 * 4_294_967_296.0;
-/// The spread is never thought smaller, nor larger.
-const SPREAD: (f64, f64) = (0.02, 1.0);
-/// Samples later than predicted count at most half a spread: most of those were taken while the thread was not running, and
-/// say nothing. Earlier ones count up to two: a timestamp must not lie in the future.
-const BOUNDS: (f64, f64) = (-2.0, 0.5);
-/// Positions are counted in units of so many, so that noise in the first few does not tilt the line.
-const STRETCH: f64 = 16.0;
-
-/// `first + each × place`, learnt from noisy samples; in units of 2⁻³² s.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Line {
-    first: f64,
-    each: f64,
-    /// Mean magnitude of the error, in parts of the prediction and [`UNIT`].
-    spread: f64,
-    samples: u32,
-}
-
-#[allow(clippy::cast_possible_truncation)] // `as` saturates
-fn duration(units: f64) -> NtpDuration {
-    NtpDuration::from_bits(units as i64)
-}
-
-#[allow(clippy::cast_precision_loss)] // spans of seconds and batches of a thousand
-impl Line {
-    const NEW: Self = Self { first: 0.0, each: 0.0, spread: SPREAD.1, samples: 0 };
-
-    /// Never negative, as neither term is.
-    #[inline]
-    fn at(&self, place: usize) -> f64 {
-        self.first + self.each * place as f64
+impl Pace {
+    fn knows(&self) -> bool {
+        self.left.is_full() && self.plain.is_full()
     }
 
+    /// From the reading to the leaving of the first reply.
     #[inline]
-    fn learn(&mut self, place: usize, measured: NtpDuration) {
-        let predicted = self.at(place);
-        let scale = predicted + UNIT;
-        let error = (measured.to_bits() as f64 - predicted) / scale;
-        let (gain, bounded) = if self.samples < EARLY {
-            (0.5, error.clamp(-1.0, 4.0))
-        } else {
-            (GAIN, error.clamp(BOUNDS.0 * self.spread, BOUNDS.1 * self.spread))
-        };
-        // Normalised least mean squares: each term takes its part of the error.
-        let place = place as f64 / STRETCH;
-        let step = gain * bounded * scale / (1.0 + place * place);
-        self.first = (self.first + step).max(0.0);
-        self.each = (self.each + place * step / STRETCH).max(0.0);
-        // An outlier widens the bound slowly, so that a lasting change is followed in the end.
-        let widened = error.abs().min(1.5 * self.spread);
-        self.spread = (self.spread + GAIN * (widened - self.spread)).clamp(SPREAD.0, SPREAD.1);
-        self.samples = self.samples.saturating_add(1);
+    fn first(&self, is_stamped: bool) -> u32 {
+        if is_stamped {
+            return self.left.value;
+        }
+        if self.plain.value == 0 {
+            return 0;
+        }
+        let cost = self.stamped.value.saturating_sub(self.plain.value);
+        self.left.value.saturating_sub(cost - cost / AFTER)
+    }
+}
+
+#[inline]
+fn pace_of(rest: NtpDuration) -> usize {
+    // Two binary digits a pace.
+    let above = (64 - rest.to_bits().max(0).leading_zeros()).saturating_sub(FIRST_REST_LOG2);
+    usize::try_from(above.div_ceil(2)).unwrap_or(PACES).min(PACES - 1)
+}
+
+/// In units of 2⁻³² s: a second at most.
+fn units(duration: NtpDuration) -> u32 {
+    u32::try_from(duration.to_bits().max(0)).unwrap_or(u32::MAX)
+}
+
+#[inline]
+fn span(first: u32, each: u32, position: usize) -> NtpDuration {
+    // A position beyond 2³¹ is none of a batch.
+    let position = i64::from(i32::try_from(position).unwrap_or(i32::MAX));
+    NtpDuration::from_bits(i64::from(first) + i64::from(each) * position)
+}
+
+/// Samples a median is taken of: nearly half of them may be foul, and eight tell of a change.
+const SAMPLES: usize = 15;
+/// Below so many nothing is said: the first may have been taken while the thread was not running.
+const ENOUGH: usize = 5;
+
+/// The median of the last few samples, in units of 2⁻³² s; zero until there are enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Median {
+    samples: [u32; SAMPLES],
+    /// How many there are.
+    count: usize,
+    /// Where the next goes.
+    next: usize,
+    value: u32,
+    lowest: u32,
+}
+
+impl Median {
+    const NEW: Self = Self { samples: [0; SAMPLES], count: 0, next: 0, value: 0, lowest: 0 };
+
+    const fn is_full(&self) -> bool {
+        self.count == SAMPLES
+    }
+
+    /// How far the lowest lies below the median.
+    const fn spread(&self) -> u32 {
+        self.value - self.lowest
+    }
+
+    fn add(&mut self, sample: u32) {
+        if let Some(place) = self.samples.get_mut(self.next) {
+            *place = sample;
+        }
+        self.next = (self.next + 1) % SAMPLES;
+        self.count = (self.count + 1).min(SAMPLES);
+        let mut sorted = self.samples;
+        let Some(sorted) = sorted.get_mut(..self.count).filter(|sorted| sorted.len() >= ENOUGH) else { return };
+        sorted.sort_unstable();
+        self.value = sorted.get((sorted.len() - 1) / 2).copied().unwrap_or(0);
+        self.lowest = sorted.first().copied().unwrap_or(0);
     }
 }
 
@@ -171,94 +280,187 @@ mod tests {
         NtpDuration::from_nanos(value)
     }
 
-    #[test]
-    fn one_position_is_learnt_within_some_dozen_samples() {
-        let mut lead = SendLead::new();
-        assert_eq!(lead.at(0, 0), NtpDuration::ZERO);
-        for _ in 0..40 {
-            lead.learn_send(0, nanos(4_000));
+    /// A machine whose calls take so long, and a server on it.
+    struct Machine {
+        lead: SendLead,
+        clock: NtpTimestamp,
+        /// Nanoseconds until the first reply leaves, for each further one, from the last to the end of the call.
+        truth: (i64, i64, i64),
+        /// Nanoseconds that a stamp costs before it is taken and after.
+        stamp: (i64, i64),
+    }
+
+    impl Machine {
+        fn new(truth: (i64, i64, i64)) -> Self {
+            Self { lead: SendLead::new(), clock: NtpTimestamp::new(3_900_000_000, 0), truth, stamp: (350, 70) }
         }
-        assert!((lead.at(0, 0) - nanos(4_000)).abs() < nanos(40), "{}", lead.at(0, 0));
+
+        /// Answers `waiting` datagrams `rest` after the last, each call late by `pause`; the error of each T3 (truth minus T3).
+        fn serve(&mut self, mut waiting: usize, rest: i64, mut pause: impl FnMut() -> i64) -> Vec<i64> {
+            self.clock = self.clock + nanos(rest);
+            let mut errors = Vec::new();
+            while waiting > 0 {
+                let turn = self.lead.turn(waiting, self.clock);
+                let (first, each, tail) = self.truth;
+                let late = pause() + if turn.wants_stamp() { self.stamp.0 } else { 0 };
+                for position in 0..turn.length() {
+                    let left = first + late + each * i64::try_from(position).unwrap();
+                    errors.push(left - self.lead.at(&turn, position).to_nanos());
+                }
+                let left = nanos(first + late);
+                let mut duration = left + nanos(each * i64::try_from(turn.length() - 1).unwrap() + tail);
+                if turn.wants_stamp() {
+                    duration += nanos(self.stamp.1);
+                    self.lead.learn_stamp(&turn, left, duration);
+                } else if turn.wants_duration() {
+                    self.lead.learn_duration(&turn, turn.length(), duration);
+                }
+                self.clock = self.clock + duration;
+                waiting -= turn.length();
+            }
+            errors
+        }
     }
 
     #[test]
-    fn an_interruption_at_the_very_start_is_not_believed() {
-        let mut lead = SendLead::new();
-        lead.learn_send(0, nanos(20_000_000));
-        assert!(lead.at(0, 0) < nanos(5_000), "{}", lead.at(0, 0));
-        for _ in 0..40 {
-            lead.learn_send(0, nanos(3_000));
+    fn one_reply_is_foretold_after_some_dozen() {
+        let mut machine = Machine::new((4_000, 0, 1_000));
+        assert_eq!(machine.serve(1, 20_000, || 0), [4_350]);
+        for _ in 0..30 {
+            machine.serve(1, 20_000, || 0);
         }
-        assert!((lead.at(0, 0) - nanos(3_000)).abs() < nanos(100), "{}", lead.at(0, 0));
+        assert!(machine.serve(1, 20_000, || 0)[0].abs() <= 2);
     }
 
     #[test]
-    fn rare_interruptions_do_not_move_it() {
-        let mut lead = SendLead::new();
-        for turn in 0..2_000_i64 {
-            // Every twentieth sample was taken while the thread was off the processor for a millisecond.
-            lead.learn_send(0, nanos(if turn % 20 == 19 { 1_000_000 } else { 3_000 + turn % 7 * 10 }));
+    fn few_go_one_by_one_and_many_in_calls_of_sixteen() {
+        let mut machine = Machine::new((800, 700, 500));
+        for _ in 0..400 {
+            machine.serve(64, 20_000, || 0);
         }
-        assert!((lead.at(0, 0) - nanos(3_030)).abs() < nanos(200), "{}", lead.at(0, 0));
-        assert!(lead.uncertainty(0, 0) < nanos(2_500), "{}", lead.uncertainty(0, 0));
+        let reading = machine.clock;
+        let mut lengths = |waiting| machine.lead.turn(waiting, reading).length();
+        assert_eq!([lengths(1), lengths(4), lengths(5), lengths(16), lengths(64)], [1, 1, 5, 16, 16]);
     }
 
-    /// Batches of one and of many in turn, one sample in ten taken while the thread did not run.
     #[test]
-    fn long_batches_on_a_busy_machine_do_not_spoil_short_ones() {
-        let mut lead = SendLead::new();
+    fn every_position_of_a_call_is_foretold_and_none_late() {
+        let mut machine = Machine::new((800, 3_000, 500));
+        for _ in 0..400 {
+            machine.serve(64, 20_000, || 0);
+        }
+        for error in machine.serve(64, 20_000, || 0) {
+            assert!((-5..=3_000).contains(&error), "{error} ns");
+        }
+    }
+
+    #[test]
+    fn what_a_stamp_costs_afterwards_makes_a_timestamp_early_and_never_late() {
+        let mut machine = Machine::new((2_000, 0, 1_000));
+        machine.stamp = (0, 400);
+        for _ in 0..100 {
+            machine.serve(1, 20_000, || 0);
+        }
+        let errors: Vec<i64> = (0..300).flat_map(|_| machine.serve(1, 20_000, || 0)).collect();
+        assert!(errors.iter().all(|error| (0..=402).contains(error)), "{errors:?}");
+    }
+
+    #[test]
+    fn sending_from_a_rest_does_not_spoil_sending_in_a_rush() {
+        let mut machine = Machine::new((800, 0, 500));
+        for turn in 0..600 {
+            machine.truth.0 = if turn % 3 == 0 { 6_000 } else { 800 };
+            machine.serve(1, if turn % 3 == 0 { 2_000_000 } else { 20_000 }, || 0);
+        }
+        machine.truth.0 = 6_000;
+        assert!(machine.serve(1, 2_000_000, || 0)[0].abs() <= 2);
+        machine.truth.0 = 800;
+        assert!(machine.serve(1, 20_000, || 0)[0].abs() <= 2);
+    }
+
+    #[test]
+    fn interruptions_are_not_believed_not_even_at_the_start() {
+        let mut machine = Machine::new((3_000, 2_000, 500));
         let mut state = 1_u64;
-        let mut random = |below: u64| {
+        let mut random = move |below: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             i64::try_from((state >> 33) % below).unwrap()
         };
-        for turn in 0..20_000 {
-            let position = if turn % 2 == 0 { 0 } else { random(64) };
-            let pause = if random(10) == 0 { random(4_000_000) } else { 0 };
-            let truth = 2_000 + 3_000 * position;
-            let measured = truth + random(200 + truth.unsigned_abs() / 10) + pause;
-            lead.learn_send(usize::try_from(position).unwrap(), nanos(measured));
+        machine.serve(1, 20_000, || 20_000_000);
+        for turn in 0..2_000 {
+            let waiting = if turn % 2 == 0 { 1 } else { 50 };
+            // One call in ten is interrupted, for up to 4 ms.
+            machine.serve(waiting, 20_000, || random(200) + if random(10) == 0 { random(4_000_000) } else { 0 });
+            if turn > 100 {
+                let mut lead = machine.lead;
+                let turn = lead.turn(1, machine.clock);
+                let expected = if turn.wants_stamp() { 3_450 } else { 3_100 };
+                assert!((lead.at(&turn, 0) - nanos(expected)).abs() < nanos(300), "{}", lead.at(&turn, 0));
+                assert!(lead.uncertainty(&turn, 15) < nanos(8_000), "{}", lead.uncertainty(&turn, 15));
+            }
         }
-        assert!((lead.at(0, 0) - nanos(2_200)).abs() < nanos(500), "{}", lead.at(0, 0));
-        assert!((lead.at(0, 60) - nanos(190_000)).abs() < nanos(15_000), "{}", lead.at(0, 60));
     }
 
     #[test]
     fn a_lasting_change_is_followed() {
-        let mut lead = SendLead::new();
+        let mut machine = Machine::new((2_000, 0, 500));
         for target in [2_000, 9_000, 1_000] {
-            for _ in 0..300 {
-                lead.learn_send(0, nanos(target));
+            machine.truth.0 = target;
+            for _ in 0..RARE * 32 {
+                machine.serve(1, 20_000, || 0);
             }
-            assert!((lead.at(0, 0) - nanos(target)).abs() < nanos(100), "{} instead of {target} ns", lead.at(0, 0));
+            let error = machine.serve(1, 20_000, || 0)[0];
+            assert!(error.abs() <= 2, "{error} at {target} ns");
         }
     }
 
     #[test]
-    fn every_position_gets_its_turn_and_samples_become_rare() {
+    fn in_a_rush_samples_become_rare_and_at_leisure_every_call_is_one() {
         let mut lead = SendLead::new();
-        let mut seen = [false; 16];
-        for _ in 0..256 {
-            seen[lead.sample(16, Instant::ZERO).unwrap()] = true;
-            lead.learn_send(0, nanos(1_000));
-        }
-        assert_eq!(seen, [true; 16]);
-        assert_eq!((0..6400).filter_map(|_| lead.sample(3, Instant::ZERO)).count(), 200);
-        let seen = (0..100).filter_map(|milli| lead.sample(1, Instant::from_nanos(milli * 1_000_000))).count();
-        assert!((23..=26).contains(&seen), "{seen} of a hundred in as many milliseconds");
-        assert_eq!(lead.sample(0, Instant::ZERO), None);
+        let mut clock = NtpTimestamp::new(1, 0);
+        let mut samples = |rest, calls: usize| {
+            let mut learnt = [0, 0];
+            for _ in 0..calls {
+                clock = clock + nanos(rest);
+                let turn = lead.turn(1, clock);
+                if turn.wants_stamp() {
+                    learnt[0] += 1;
+                    lead.learn_stamp(&turn, nanos(1_000), nanos(2_000));
+                } else if turn.wants_duration() {
+                    learnt[1] += 1;
+                    lead.learn_duration(&turn, 1, nanos(1_500));
+                }
+            }
+            learnt
+        };
+        // The first of all comes from a rest.
+        assert_eq!(samples(20_000, 1), [1, 0]);
+        assert_eq!(samples(20_000, 30), [15, 15]);
+        assert_eq!(samples(20_000, 25_600), [50, 50]);
+        assert_eq!(samples(1_000_000, 100), [50, 50]);
+    }
+
+    #[test]
+    fn paces_are_told_apart_by_powers_of_four() {
+        let rests = [-5, 0, 61_000, 62_000, 244_000, 245_000, 1_000_000, 4_000_000, 16_000_000, 3_600_000_000_000];
+        let paces: Vec<_> = rests.iter().map(|&rest| pace_of(nanos(rest))).collect();
+        assert_eq!(paces, [0, 0, 0, 1, 1, 2, 3, 4, 5, 5]);
     }
 
     proptest! {
         #[test]
-        fn nothing_makes_it_negative_or_endless(samples: Vec<(u16, i64)>, position: u16) {
+        fn nothing_makes_it_negative_or_endless(
+            samples in prop::collection::vec((0..100_usize, any::<u64>(), any::<i64>(), any::<i64>()), 0..200),
+            position: usize,
+        ) {
             let mut lead = SendLead::new();
-            for (place, bits) in samples {
-                lead.learn_send(place.into(), NtpDuration::from_bits(bits));
-                let Line { first, each, spread, .. } = lead.send;
-                prop_assert!(first.is_finite() && each.is_finite() && spread.is_finite());
+            for (waiting, reading, left, duration) in samples {
+                let turn = lead.turn(waiting, NtpTimestamp::from_bits(reading));
+                lead.learn_stamp(&turn, NtpDuration::from_bits(left), NtpDuration::from_bits(duration));
+                lead.learn_duration(&turn, waiting, NtpDuration::from_bits(duration));
+                prop_assert!(!lead.at(&turn, position).is_negative() && !lead.uncertainty(&turn, position).is_negative());
+                prop_assert!(lead.at(&turn, 0) <= NtpDuration::SECOND);
             }
-            prop_assert!(!lead.at(0, position.into()).is_negative());
         }
     }
 }

@@ -8,7 +8,7 @@
 //! | [`Stamp`], [`StampKind`] | a moment and who read it: the kernel, or user space after waking up |
 //! | [`Event`] | what the error queue holds: a transmit stamp with its packet's [`TransmitId`], or an ICMP error |
 //! | [`Batch`], [`SendReport`] | many datagrams with one system call, answered in place, without allocation |
-//! | [`SendLead`] | when the reply in each position of a batch leaves, learnt from transmit stamps |
+//! | [`SendLead`], [`Turn`] | how to send replies, and when each of them leaves, learnt from transmit stamps |
 //! | [`Poller`], [`Wake`] | poll(2) over several descriptors with a timeout; a signal is an answer, not an error |
 //!
 //! On Linux receive stamps come from `SO_TIMESTAMPING`, where that is refused from `SO_TIMESTAMPNS`, and from user space
@@ -52,7 +52,7 @@ mod portable;
 #[cfg(all(target_os = "linux", feature = "tokio"))]
 pub use asynchronous::AsyncSocket;
 pub use datagram::{Datagram, Event, Reach, SendReport, TransmitId, Transmitted, Unreachable};
-pub use lead::SendLead;
+pub use lead::{SendLead, Turn};
 #[cfg(target_os = "linux")]
 pub use linux::{Batch, Poller, Socket};
 pub use options::{Granted, Options};

@@ -107,8 +107,7 @@ impl Socket {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when there is nothing.
     pub fn receive_batch(&self, batch: &mut Batch) -> io::Result<usize> {
-        batch.received = 0;
-        batch.replies.clear();
+        batch.clear();
         while let Some(slot) = batch.slots.get_mut(batch.received) {
             match self.receive(&mut slot.payload) {
                 Ok(datagram) => slot.datagram = Some(datagram),
@@ -149,6 +148,8 @@ struct Slot {
 pub struct Batch {
     slots: Vec<Slot>,
     received: usize,
+    /// How many of them were looked at.
+    looked_at: usize,
     /// Slot and length of each reply, in the order of sending.
     replies: Vec<(usize, usize)>,
 }
@@ -159,7 +160,7 @@ impl Batch {
     pub fn new(count: usize, octets: usize) -> Self {
         let count = count.clamp(1, 1024);
         let slots = vec![Slot { payload: vec![0; octets], datagram: None }; count];
-        Self { slots, received: 0, replies: Vec::with_capacity(count) }
+        Self { slots, received: 0, looked_at: 0, replies: Vec::with_capacity(count) }
     }
 
     /// Datagrams received by the last [`Socket::receive_batch`].
@@ -168,16 +169,29 @@ impl Batch {
         self.received
     }
 
+    /// Of these, those that have not yet been looked at.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.received - self.looked_at
+    }
+
     /// Replies that wait to be sent.
     #[must_use]
     pub fn replies(&self) -> usize {
         self.replies.len()
     }
 
-    /// Goes over the received datagrams in order; see the Linux one.
-    pub fn respond(&mut self, mut answer: impl FnMut(&Datagram, &mut [u8]) -> Option<usize>) {
+    /// Goes over the waiting datagrams in order; see the Linux one.
+    pub fn respond(&mut self, answer: impl FnMut(&Datagram, &mut [u8]) -> Option<usize>) {
+        self.respond_to(self.waiting(), answer);
+    }
+
+    /// Does the same for the next `count` datagrams only; see the Linux one.
+    pub fn respond_to(&mut self, count: usize, mut answer: impl FnMut(&Datagram, &mut [u8]) -> Option<usize>) {
         self.replies.clear();
-        for (index, slot) in self.slots.iter_mut().take(self.received).enumerate() {
+        let first = self.looked_at;
+        self.looked_at += count.min(self.waiting());
+        for (index, slot) in self.slots.iter_mut().enumerate().take(self.looked_at).skip(first) {
             if let Some(len) = slot.datagram.and_then(|datagram| answer(&datagram, &mut slot.payload)) {
                 self.replies.push((index, len));
             }
@@ -211,10 +225,11 @@ impl Batch {
     /// Forgets what was received and what was to be sent.
     pub fn clear(&mut self) {
         self.received = 0;
+        self.looked_at = 0;
         self.replies.clear();
     }
 
-    /// Goes over the received datagrams in order, without answering.
+    /// Goes over the waiting datagrams in order, without answering.
     pub fn for_each(&mut self, mut look: impl FnMut(&Datagram, &[u8])) {
         self.respond(|datagram, buffer| {
             look(datagram, buffer.get(..datagram.len).unwrap_or(buffer));

@@ -6,7 +6,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ntp_net::{Batch, Event, Options, Socket, Stamp, StampKind};
+use ntp_net::{Batch, Event, Options, SendLead, Socket, Stamp, StampKind};
+use ntp_types::{NtpDuration, NtpTimestamp};
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
 const V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -206,4 +207,122 @@ fn a_batch_of_its_own_goes_where_it_is_sent_and_comes_from_where_it_is_told() {
     let six = SocketAddr::from((Ipv6Addr::LOCALHOST, to));
     batch.clear();
     assert!(!batch.push(&sender, six, None, |_| 0));
+}
+
+#[test]
+fn some_can_be_answered_before_the_others_are_looked_at() {
+    let (server, client) = (bound(V4, &Options::new()), bound(V4, &Options::new()));
+    let mut batch = Batch::new(16, 4);
+    for turn in 0..10 {
+        client.send_to(&[turn], server.local_addr().unwrap(), None).unwrap();
+    }
+    assert_eq!((server.receive_batch(&mut batch).unwrap(), batch.waiting()), (10, 10));
+    let mut seen = Vec::new();
+    for (count, waiting) in [(1, 9), (0, 9), (4, 5), (100, 0), (1, 0)] {
+        batch.respond_to(count, |datagram, buffer| {
+            seen.push(buffer[0]);
+            Some(datagram.len)
+        });
+        assert_eq!((batch.waiting(), server.send_batch(&mut batch).refused), (waiting, 0));
+    }
+    assert_eq!(seen, (0..10).collect::<Vec<_>>());
+    for turn in 0..10 {
+        let mut buffer = [0; 4];
+        client.receive_within(&mut buffer, SECOND).unwrap().unwrap();
+        assert_eq!(buffer[0], turn);
+    }
+    assert!(client.receive(&mut [0; 4]).is_err());
+}
+
+#[test]
+fn what_can_go_nowhere_loses_only_itself() {
+    let (sender, receiver) = (bound(V4, &Options::new()), bound(V4, &Options::new()));
+    let good = receiver.local_addr().unwrap();
+    // Port 0, broadcast without permission, no such network from loopback.
+    let bad: [SocketAddr; 3] =
+        [([127, 0, 0, 1], 0).into(), ([255, 255, 255, 255], 9).into(), ([192, 0, 2, 1], 9).into()];
+    let mut batch = Batch::new(16, 4);
+    let order = [bad[0], good, bad[1], bad[2], good, good, bad[0]];
+    for (turn, to) in order.into_iter().enumerate() {
+        let turn = u8::try_from(turn).unwrap();
+        assert!(batch.push(&sender, to, None, |buffer| {
+            buffer[0] = turn;
+            1
+        }));
+    }
+    let report = sender.send_batch(&mut batch);
+    assert_eq!((report.sent, report.refused, report.blocked), (3, 4, 0));
+    for expected in [1, 4, 5] {
+        let mut buffer = [0; 4];
+        receiver.receive_within(&mut buffer, SECOND).unwrap().unwrap();
+        assert_eq!(buffer[0], expected);
+    }
+}
+
+#[test]
+fn a_client_stays_with_its_worker() {
+    let options = Options::new().reuse_port(true);
+    let first = bound(V4, &options);
+    let to = first.local_addr().unwrap();
+    let workers = [first, bound(to, &options), bound(to, &options)];
+    let mut batch = Batch::new(64, 48);
+    for _ in 0..10 {
+        let client = bound(V4, &Options::new());
+        (0..20).for_each(|_| client.send_to(&[0; 48], to, None).unwrap());
+        let mut shares: Vec<_> = workers.iter().map(|worker| worker.receive_batch(&mut batch).unwrap_or(0)).collect();
+        shares.sort_unstable();
+        assert_eq!(shares, [0, 0, 20]);
+    }
+}
+
+/// T3 in the future of its reply by less than the lead, and never before the request came, under bursts and from rests.
+#[test]
+fn a_timestamp_taken_ahead_keeps_its_promise() {
+    let server = bound(V4, &Options::new().transmit_stamps(true));
+    let client = bound(V4, &Options::new());
+    if !server.granted().transmit_stamps {
+        return println!("skipped: no transmit stamps here");
+    }
+    let (mut lead, mut batch, mut buffer) = (SendLead::new(), Batch::new(64, 48), [0; 48]);
+    let mut longest = NtpDuration::ZERO;
+    for round in 0..400 {
+        let burst = [1, 1, 3, 40][round % 4];
+        (0..burst).for_each(|_| client.send_to(&[0; 48], server.local_addr().unwrap(), None).unwrap());
+        server.receive_batch(&mut batch).unwrap();
+        while batch.waiting() > 0 {
+            let reading = Stamp::user_now().time;
+            let turn = lead.turn(batch.waiting(), reading);
+            let mut position = 0;
+            batch.respond_to(turn.length(), |datagram, buffer| {
+                let ahead = lead.at(&turn, position);
+                position += 1;
+                longest = longest.max(ahead);
+                assert!(!datagram.stamp.time.is_after(reading + ahead) || datagram.stamp.kind == StampKind::User);
+                buffer[..8].copy_from_slice(&(reading + ahead).to_bytes());
+                buffer[8..16].copy_from_slice(&ahead.to_bits().to_be_bytes());
+                Some(48)
+            });
+            if turn.wants_stamp() {
+                batch.stamp(0);
+            }
+            assert_eq!(server.send_batch(&mut batch).sent, position);
+            let duration = Stamp::user_now().time.since(reading);
+            if turn.wants_stamp() {
+                let Ok(Event::Transmitted(left)) = server.next_event(&mut []) else { panic!("no stamp") };
+                lead.learn_stamp(&turn, left.stamp.time.since(reading), duration);
+            } else {
+                lead.learn_duration(&turn, position, duration);
+            }
+        }
+        for _ in 0..burst {
+            let came = client.receive_within(&mut buffer, SECOND).unwrap().unwrap().stamp.time;
+            let field = |at: usize| u64::from_be_bytes(buffer[at..at + 8].try_into().unwrap());
+            let (t3, ahead) = (
+                NtpTimestamp::from_bits(field(0)),
+                NtpDuration::from_bits(i64::from_be_bytes(buffer[8..16].try_into().unwrap())),
+            );
+            assert!(t3.since(came) <= ahead, "{} in the future, {ahead} ahead", t3.since(came));
+        }
+    }
+    assert!(longest > NtpDuration::ZERO, "nothing was learnt");
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 #![cfg(target_os = "linux")]
 
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
@@ -137,4 +138,72 @@ fn a_socket_on_one_interface_hears_no_other() {
         assert_eq!(datagram.interface, Some(1), "the loopback is the first");
     }
     assert!(other.receive(&mut [0; 4]).is_err());
+}
+
+/// A datagram from port 0, as no socket but a raw one sends it.
+const FROM_PORT_ZERO: &str = "
+import socket, struct, sys
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+raw.sendto(struct.pack('!HHHH', 0, int(sys.argv[1]), 56, 0) + bytes(48), ('127.0.0.1', 0))
+";
+
+#[test]
+fn a_request_from_port_zero_costs_only_its_own_answer() {
+    if !inside("a_request_from_port_zero_costs_only_its_own_answer") {
+        return;
+    }
+    ip("link set lo up");
+    let server = bound("127.0.0.1:0", &Options::new().errors(false));
+    let client = bound("127.0.0.1:0", &Options::new());
+    let to = server.local_addr().unwrap();
+    client.send_to(&[1; 48], to, None).unwrap();
+    let python = Command::new("python3").args(["-c", FROM_PORT_ZERO, &to.port().to_string()]).status();
+    if !python.is_ok_and(|status| status.success()) {
+        return println!("skipped: no python3 to send it");
+    }
+    client.send_to(&[2; 48], to, None).unwrap();
+    let mut batch = Batch::new(8, 48);
+    assert_eq!(server.receive_batch(&mut batch).unwrap(), 3);
+    let mut ports = Vec::new();
+    batch.respond(|datagram, _| {
+        ports.push(datagram.source.port());
+        Some(datagram.len)
+    });
+    assert_eq!((ports.len(), ports.get(1)), (3, Some(&0)));
+    let report = server.send_batch(&mut batch);
+    assert_eq!((report.sent, report.refused, report.blocked), (2, 1, 0));
+    for expected in [1, 2] {
+        let mut buffer = [0; 48];
+        client.receive_within(&mut buffer, SECOND).unwrap().unwrap();
+        assert_eq!(buffer[0], expected);
+    }
+}
+
+/// Tells the class and hop limit of one datagram as the receiver's kernel saw them.
+const WITH_CLASS: &str = "
+import socket
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+receiver.setsockopt(socket.IPPROTO_IP, 12, 1) # IP_RECVTTL
+receiver.settimeout(5)
+receiver.bind(('127.0.0.1', 9))
+print(flush=True)
+print([value[0] for _, _, value in sorted(receiver.recvmsg(99, 99)[1])])
+";
+
+#[test]
+fn code_point_and_hop_limit_are_on_the_wire() {
+    if !inside("code_point_and_hop_limit_are_on_the_wire") {
+        return;
+    }
+    ip("link set lo up");
+    let python = Command::new("python3").args(["-c", WITH_CLASS]).stdout(std::process::Stdio::piped()).spawn();
+    let Ok(mut python) = python else { return println!("skipped: no python3 to look") };
+    let mut lines = BufReader::new(python.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let sender = bound("127.0.0.1:0", &Options::new().dscp(46).hop_limit(77));
+    sender.send_to(&[0; 48], "127.0.0.1:9".parse().unwrap(), None).unwrap();
+    // Expedited forwarding is the upper six bits; the messages are sorted by their type: TOS 1, TTL 2.
+    assert_eq!(lines.next().unwrap().unwrap(), "[184, 77]");
+    assert!(python.wait().unwrap().success());
 }

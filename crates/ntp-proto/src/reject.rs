@@ -95,7 +95,8 @@ pub enum Reject {
         /// The transmit timestamp.
         transmit: NtpTimestamp,
     },
-    /// Test 7, header: the answer left before the request arrived; the server's clock was set meanwhile.
+    /// Test 7, header: the answer left before the request arrived, by more than the server's precision; its clock was set
+    /// meanwhile.
     #[error("transmit {transmit} lies before receive {receive} (test 7, header)")]
     TransmitBeforeReceive {
         /// The receive timestamp.
@@ -152,7 +153,8 @@ pub(crate) fn judge_server(header: &Header, previous_receive: Option<NtpTimestam
         return Err(Reject::ZeroTimestamp { receive, transmit });
     }
     let receive = previous_receive.unwrap_or(receive);
-    if receive.is_after(transmit) {
+    // Below its precision a timestamp is noise (RFC 5905 §6): a server quick enough puts the two the wrong way round.
+    if receive.since(transmit) > header.precision.to_duration() {
         return Err(Reject::TransmitBeforeReceive { receive, transmit });
     }
     // Between an interleaved answer's transmit timestamp and this packet the server's clock may well have been corrected.

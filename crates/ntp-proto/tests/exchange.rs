@@ -24,6 +24,8 @@ fn at(bits: u64) -> NtpTimestamp {
 }
 
 const NOW: u64 = 0xEE00_0000_0000_0000;
+/// What the servers' precision of 2⁻²³ s leaves to chance.
+const NOISE: u64 = 1 << 9;
 
 fn variables() -> ServerVariables {
     ServerVariables {
@@ -94,8 +96,8 @@ fn every_test_by_its_name() {
         reject.to_string(),
         "reference ee000000.0000000a lies after transmit ee000000.00000009 (test 7, header)"
     );
-    let reject = reject_of(|reply| reply.receive_timestamp = at(NOW + 10));
-    assert_eq!(reject.to_string(), "transmit ee000000.00000009 lies before receive ee000000.0000000a (test 7, header)");
+    let reject = reject_of(|reply| reply.receive_timestamp = at(NOW + 10 + NOISE));
+    assert_eq!(reject.to_string(), "transmit ee000000.00000009 lies before receive ee000000.0000020a (test 7, header)");
     let reject = reject_of(|reply| reply.root_dispersion = NtpShort::from_duration(MAX_DISPERSION));
     assert_eq!(
         reject.to_string(),
@@ -243,11 +245,20 @@ fn interleaved_gives_the_exchange_before_its_true_transmit_time() {
             assert_eq!(reply.exchange.delay().to_bits(), first.delay().to_bits() - 20);
         }
     }
-    // A departure before the arrival it belongs to is refused.
+    // A departure before the arrival it belongs to is refused, where it is not the noise below the server's precision.
     let (octets, pending) = ClientRequest::new(at(222)).interleaved(first.round_trip, at(333)).start(server());
-    let answer = template.answer_interleaved(&Request::parse(&octets).unwrap(), at(later), at(NOW + 49));
+    let answer = template.answer_interleaved(&Request::parse(&octets).unwrap(), at(later), at(NOW + 49 - NOISE));
     let reject = pending.accept(&answer, server(), at(later), at(later)).unwrap_err().reject();
     assert!(matches!(reject, Reject::TransmitBeforeReceive { .. }));
+}
+
+#[test]
+fn timestamps_of_an_instant_answer_may_stand_the_wrong_way_round_by_the_precision() {
+    let (pending, mut reply) = exchange();
+    reply.receive_timestamp = at(NOW + 9 + NOISE);
+    let exchange = pending.accept(&reply.to_bytes(), server(), at(NOW), at(NOW)).unwrap().exchange;
+    assert_eq!(exchange.round_trip.t2, at(NOW + 9 + NOISE));
+    assert_eq!(exchange.round_trip.t3, at(NOW + 9));
 }
 
 #[test]

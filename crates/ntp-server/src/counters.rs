@@ -1,5 +1,7 @@
 //! What a server did, counted by reason.
 
+use crate::DropReason;
+
 /// Declares the counters once: the fields, their names for machines, and the sum.
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
@@ -70,4 +72,23 @@ counters! {
     leap_second,
     /// Dropped: the buffer for the answer was too short.
     no_room,
+}
+
+impl Counters {
+    /// Where datagrams dropped for this reason are counted.
+    pub(crate) fn of(&mut self, reason: DropReason) -> &mut u64 {
+        match reason {
+            DropReason::Malformed => &mut self.malformed,
+            DropReason::TooLong => &mut self.too_long,
+            DropReason::Version(_) => &mut self.versions,
+            DropReason::Mode(_) => &mut self.modes,
+            DropReason::Control => &mut self.control,
+            DropReason::Source => &mut self.sources,
+            DropReason::Ignored => &mut self.ignored,
+            DropReason::RateLimited => &mut self.rate_limited,
+            DropReason::OverCeiling => &mut self.over_ceiling,
+            DropReason::LeapSecond => &mut self.leap_second,
+            DropReason::NoRoom => &mut self.no_room,
+        }
+    }
 }

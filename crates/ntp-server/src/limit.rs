@@ -9,12 +9,21 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use ntp_types::Instant;
 
+use crate::address::Address;
+
 /// How much is answered.
+///
+/// It is kept by each [`Server`](crate::Server) for itself: workers share no table, so that none waits for another. Where the
+/// kernel spreads clients over workers by address and port (`SO_REUSEPORT`), a client that keeps its port stays with one
+/// worker and has this limit; one that changes its port can have it once from each worker. Divide by their number where that
+/// matters. The same holds for [`Server::with_ceiling`](crate::Server::with_ceiling).
+///
+/// Memory is eight octets a source, whatever happens: 16 MiB for a table with room for 2²¹, in which 10⁶ clients are at home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // a value to be written out by its user
 pub struct RateLimit {
@@ -79,6 +88,28 @@ struct Set {
     tags: [u32; WAYS],
     /// When each bucket is full again, in units modulo 2³².
     full_at: [u32; WAYS],
+}
+
+impl Set {
+    /// The place of `tag` and what its bucket lacks. Nearly always it is where the tag would have it; who is new goes there too,
+    /// unless somebody has asked from there lately: then it takes the place of the bucket that is closest to full.
+    #[inline]
+    fn find(&self, tag: u32, missing: impl Fn(u32) -> u32) -> (usize, u32) {
+        #[allow(clippy::cast_possible_truncation)] // the lowest bit is always set, those above it are as good as any
+        let home = (tag >> 1) as usize % WAYS;
+        let lacks = |way: usize| self.full_at.get(way).copied().map_or(0, &missing);
+        if self.tags.get(home) == Some(&tag) {
+            return (home, lacks(home));
+        }
+        if let Some(way) = self.tags.iter().position(|&other| other == tag) {
+            return (way, lacks(way));
+        }
+        if lacks(home) == 0 {
+            return (home, 0);
+        }
+        let all = self.full_at.map(&missing);
+        (all.iter().enumerate().min_by_key(|(_, &lacks)| lacks).map_or(home, |(way, _)| way), 0)
+    }
 }
 
 /// The token buckets of all sources.
@@ -156,13 +187,22 @@ impl RateTable {
         size_of_val(self.sets.as_slice())
     }
 
+    /// The hash that chooses an address's bucket, the same for a whole prefix.
+    #[inline]
+    pub(crate) fn bucket_v4(&self, address: Ipv4Addr) -> u64 {
+        self.key.hash_short(u32::from(address) & self.v4_mask)
+    }
+
+    /// The same.
+    #[inline]
+    pub(crate) fn bucket_v6(&self, address: Ipv6Addr) -> u64 {
+        self.key.hash(u128::from(address) & self.v6_mask)
+    }
+
     /// Whether `source` may be answered at `now`, and takes a token if so.
     #[inline]
-    pub(crate) fn take(&mut self, source: IpAddr, now: Instant) -> Allowance {
-        let hash = match source {
-            IpAddr::V4(v4) => self.key.hash_short(u32::from(v4) & self.v4_mask),
-            IpAddr::V6(v6) => self.key.hash(u128::from(v6) & self.v6_mask),
-        };
+    pub(crate) fn take(&mut self, source: impl Address, now: Instant) -> Allowance {
+        let hash = source.bucket(self);
         #[allow(clippy::cast_possible_truncation)] // modulo 2³² on purpose: only spans count
         let now = (now.as_nanos() >> UNIT_LOG2) as u32;
         if self.charge(hash, now) {
@@ -188,14 +228,7 @@ impl RateTable {
                 0
             }
         };
-        let (way, lacks) = match set.tags.iter().position(|&other| other == tag) {
-            Some(way) => (way, set.full_at.get(way).copied().map_or(0, missing)),
-            // New here: it takes the place of the bucket that is closest to full.
-            None => {
-                let lacks = set.full_at.map(missing);
-                (lacks.iter().enumerate().min_by_key(|(_, &lacks)| lacks).map_or(0, |(way, _)| way), 0)
-            }
-        };
+        let (way, lacks) = set.find(tag, missing);
         if lacks > room {
             return false;
         }
@@ -255,6 +288,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+    use std::net::IpAddr;
 
     const KEY: HashKey = HashKey::new(0x0123_4567_89ab_cdef_0f1e_2d3c_4b5a_6978);
 
@@ -284,7 +318,7 @@ mod tests {
     #[test]
     fn addresses_of_one_prefix_are_one_source() {
         let mut table = RateTable::new(&RateLimit { v4_prefix: 24, ..strict(1000, 1) }, KEY);
-        let mut take = |text: &str| table.take(text.parse().unwrap(), at(0));
+        let mut take = |text: &str| table.take(text.parse::<IpAddr>().unwrap(), at(0));
         assert_eq!(take("192.0.2.1"), Allowance::Within);
         assert_eq!(take("192.0.2.99"), Allowance::Over);
         assert_eq!(take("192.0.3.1"), Allowance::Within);

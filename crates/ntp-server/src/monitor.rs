@@ -6,99 +6,13 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use ntp_proto::control::{
-    emit, ClockSource, ControlErrorCode, ControlHeader, ControlPacket, Opcode, PeerEvent, PeerStatus, Selection,
-    SystemEvent, SystemStatus, CONTROL_HEADER_LENGTH, MAX_DATA,
+    emit, ControlErrorCode, ControlHeader, ControlPacket, Opcode, CONTROL_HEADER_LENGTH, MAX_DATA,
 };
-use ntp_proto::ServerVariables;
-use ntp_types::{Frequency, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum};
 
-/// What the system says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs)] // values to be written out by whoever shows them
-pub struct SystemReport {
-    /// The program and its version.
-    pub version: String,
-    /// What it says in every answer.
-    pub variables: ServerVariables,
-    /// What its clock shows.
-    pub clock: NtpTimestamp,
-    /// The association it follows; 0 for none.
-    pub peer: u16,
-    /// Its poll interval.
-    pub poll: Poll,
-    /// How far it believes its clock to be off.
-    pub offset: NtpDuration,
-    /// Its frequency correction.
-    pub frequency: Frequency,
-    /// How much its samples vary.
-    pub jitter: NtpDuration,
-    /// How much its frequency varies.
-    pub wander: Frequency,
-}
-
-impl Default for SystemReport {
-    /// An unsynchronised system of which nothing is known.
-    fn default() -> Self {
-        Self {
-            version: String::from("ntp-server"),
-            variables: ServerVariables::default(),
-            clock: NtpTimestamp::UNSET,
-            peer: 0,
-            poll: Poll::from_log2(6),
-            offset: NtpDuration::ZERO,
-            frequency: Frequency::ZERO,
-            jitter: NtpDuration::ZERO,
-            wander: Frequency::ZERO,
-        }
-    }
-}
-
-/// What is known of one source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs)] // as above
-pub struct PeerReport {
-    /// Its association, not 0.
-    pub id: u16,
-    /// Its address.
-    pub source: SocketAddr,
-    /// Ours towards it.
-    pub local: SocketAddr,
-    /// What the selection made of it.
-    pub selection: Selection,
-    /// Its leap warning.
-    pub leap: LeapIndicator,
-    /// Its stratum.
-    pub stratum: Stratum,
-    /// Its precision.
-    pub precision: Precision,
-    /// Its root delay.
-    pub root_delay: NtpShort,
-    /// Its root dispersion.
-    pub root_dispersion: NtpShort,
-    /// Its reference id.
-    pub reference_id: ReferenceId,
-    /// When its clock was last corrected.
-    pub reference_time: NtpTimestamp,
-    /// When its last answer came.
-    pub received: NtpTimestamp,
-    /// Which of the last eight requests were answered, the last in the lowest bit.
-    pub reach: u8,
-    /// Requests in a row without an answer.
-    pub unreached: u32,
-    /// Our poll interval towards it.
-    pub poll: Poll,
-    /// Its clock minus ours.
-    pub offset: NtpDuration,
-    /// Round trip.
-    pub delay: NtpDuration,
-    /// Error bound of the offset.
-    pub dispersion: NtpDuration,
-    /// How much the offset varies.
-    pub jitter: NtpDuration,
-}
+use crate::report::{PeerReport, SystemReport, Variable};
 
 /// Answers control messages from a report.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -120,9 +34,6 @@ pub enum NotAnswered {
     #[error("not a question")]
     NotAQuestion,
 }
-
-/// One variable: name and value as they are written.
-type Variable = (&'static str, String);
 
 impl Monitor {
     /// Answers one control message that came from `source` to our address `local`; `send` gets each datagram of the answer.
@@ -163,7 +74,7 @@ impl Monitor {
     fn answer(&self, asked: &ControlHeader, names: &[u8]) -> Result<(u16, Vec<u8>), ControlErrorCode> {
         let peer = self.peers.iter().find(|peer| peer.id == asked.association);
         let status = match (asked.association, peer) {
-            (0, _) => self.system_status(),
+            (0, _) => self.system.status(),
             (_, Some(peer)) => peer.status(),
             (_, None) => return Err(ControlErrorCode::BadAssociation),
         };
@@ -173,7 +84,7 @@ impl Monitor {
                 Ok((status, self.peers.iter().flat_map(words).collect()))
             }
             Opcode::ReadStatus | Opcode::ReadVariables => {
-                let variables = peer.map_or_else(|| self.system_variables(), PeerReport::variables);
+                let variables = peer.map_or_else(|| self.system.variables(), PeerReport::variables);
                 Ok((status, chosen(&variables, names)?))
             }
             Opcode::WriteVariables | Opcode::Configure | Opcode::SaveConfig | Opcode::WriteClock => {
@@ -181,88 +92,6 @@ impl Monitor {
             }
             _ => Err(ControlErrorCode::BadOpcode),
         }
-    }
-
-    fn system_status(&self) -> u16 {
-        let variables = &self.system.variables;
-        let source = match (variables.stratum.is_synchronized(), self.system.peer) {
-            (false, _) => ClockSource::Unspecified,
-            (true, 0) => ClockSource::Local,
-            (true, _) => ClockSource::Ntp,
-        };
-        let event =
-            if variables.stratum.is_synchronized() { SystemEvent::Synchronized } else { SystemEvent::NoSystemPeer };
-        SystemStatus { leap: variables.leap, source, event_count: 1, event }.to_bits()
-    }
-
-    fn system_variables(&self) -> Vec<Variable> {
-        let system = &self.system;
-        let variables = &system.variables;
-        Vec::from([
-            ("version", quoted(&system.version)),
-            ("leap", text(variables.leap.to_bits())),
-            ("stratum", text(variables.stratum.to_bits())),
-            ("precision", text(variables.precision.log2())),
-            ("rootdelay", millis(variables.root_delay.to_duration())),
-            ("rootdisp", millis(variables.root_dispersion.to_duration())),
-            ("refid", reference(variables.reference_id, variables.stratum)),
-            ("reftime", timestamp(variables.reference_timestamp)),
-            ("clock", timestamp(system.clock)),
-            ("peer", text(system.peer)),
-            ("tc", text(system.poll.log2())),
-            ("offset", millis(system.offset)),
-            ("frequency", ppm(system.frequency)),
-            ("sys_jitter", millis(system.jitter)),
-            ("clk_jitter", millis(system.jitter)),
-            ("clk_wander", ppm(system.wander)),
-        ])
-    }
-}
-
-impl PeerReport {
-    fn status(&self) -> u16 {
-        PeerStatus {
-            is_configured: true,
-            is_authentication_enabled: false,
-            is_authentic: false,
-            is_reachable: self.reach != 0,
-            is_broadcast: false,
-            selection: self.selection,
-            event_count: 1,
-            event: if self.reach == 0 { PeerEvent::Unreachable } else { PeerEvent::Reachable },
-        }
-        .to_bits()
-    }
-
-    fn variables(&self) -> Vec<Variable> {
-        // ntpd knows no interval below a second, and neither do some of those who ask.
-        let poll = text(self.poll.log2().max(0));
-        Vec::from([
-            ("srcadr", text(self.source.ip())),
-            ("srcport", text(self.source.port())),
-            ("dstadr", text(self.local.ip())),
-            ("dstport", text(self.local.port())),
-            ("leap", text(self.leap.to_bits())),
-            ("stratum", text(self.stratum.to_bits())),
-            ("precision", text(self.precision.log2())),
-            ("rootdelay", millis(self.root_delay.to_duration())),
-            ("rootdisp", millis(self.root_dispersion.to_duration())),
-            ("refid", reference(self.reference_id, self.stratum)),
-            ("reftime", timestamp(self.reference_time)),
-            ("rec", timestamp(self.received)),
-            ("reach", format_hex(self.reach)),
-            ("unreach", text(self.unreached)),
-            ("hmode", text(3)),
-            ("pmode", text(4)),
-            ("hpoll", poll.clone()),
-            ("ppoll", poll),
-            ("flash", text(0)),
-            ("keyid", text(0)),
-            ("offset", millis(self.offset)),
-            ("delay", millis(self.delay)),
-            ("dispersion", millis(self.dispersion)),
-            ("jitter", millis(self.jitter)),
-        ])
     }
 }
 
@@ -311,62 +140,12 @@ fn fragments(header: &ControlHeader, data: &[u8], send: &mut impl FnMut(&[u8])) 
     }
 }
 
-fn text(value: impl core::fmt::Display) -> String {
-    let mut text = String::new();
-    let _ = write!(text, "{value}");
-    text
-}
-
-/// In quotes, without what would end them.
-fn quoted(value: &str) -> String {
-    let mut text = String::from("\"");
-    text.extend(value.chars().filter(|&character| character != '"' && !character.is_control()));
-    text.push('"');
-    text
-}
-
-/// An address from stratum 2 on, four letters otherwise, as ntpd writes it; `INIT` while there is none.
-fn reference(id: ReferenceId, stratum: Stratum) -> String {
-    match id.to_bytes() {
-        octets if (2..16).contains(&stratum.to_bits()) => text(Ipv4Addr::from(octets)),
-        [0, 0, 0, 0] => String::from("INIT"),
-        octets => {
-            let letter = |octet: u8| if octet.is_ascii_graphic() { char::from(octet) } else { '.' };
-            octets.into_iter().take_while(|&octet| octet != 0).map(letter).collect()
-        }
-    }
-}
-
-fn format_hex(value: u8) -> String {
-    let mut text = String::new();
-    let _ = write!(text, "{value:#04x}");
-    text
-}
-
-/// Milliseconds with six decimals.
-fn millis(duration: NtpDuration) -> String {
-    let mut text = String::new();
-    let _ = write!(text, "{:.6}", duration.to_seconds_f64() * 1e3);
-    text
-}
-
-/// Parts per million with three decimals.
-fn ppm(frequency: Frequency) -> String {
-    let mut text = String::new();
-    let _ = write!(text, "{:.3}", frequency.to_ppm_f64());
-    text
-}
-
-fn timestamp(time: NtpTimestamp) -> String {
-    let mut text = String::new();
-    let _ = write!(text, "0x{time}");
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ntp_proto::control::Assembly;
+    use ntp_proto::control::{Assembly, Selection};
+    use ntp_proto::ServerVariables;
+    use ntp_types::{LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum};
     use proptest::prelude::*;
 
     fn monitor() -> Monitor {
@@ -436,20 +215,6 @@ mod tests {
         assert_eq!(variables.get("reach"), Some(&b"0xff"[..]));
         let (_, data, _) = ask(Opcode::ReadVariables, 7, b"delay, nonsense ,stratum");
         assert_eq!(data, b"delay=0.250000, stratum=2\r\n");
-    }
-
-    #[test]
-    fn a_reference_is_written_as_ntpd_does() {
-        for (octets, stratum, written) in [
-            ([127, 127, 1, 1], 3, "127.127.1.1"),
-            (*b"GPS\0", 1, "GPS"),
-            (*b"PPS2", 1, "PPS2"),
-            (*b"a\n\xff ", 1, "a..."),
-            ([0; 4], 16, "INIT"),
-            ([0; 4], 2, "0.0.0.0"),
-        ] {
-            assert_eq!(reference(ReferenceId::from_bytes(octets), Stratum::from_bits(stratum)), written);
-        }
     }
 
     #[test]

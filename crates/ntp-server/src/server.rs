@@ -1,19 +1,20 @@
 //! The responder (RFC 5905 §9.2, table "peer process", client and symmetric requests).
 
+mod answer;
+
 use alloc::sync::Arc;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use ntp_proto::{
-    AnswerTemplate, ExtensionType, Mode, NotARequest, Packet, PacketKind, Request, ServerVariables, Version,
-    HEADER_LENGTH,
-};
-use ntp_types::{Instant, KissCode, LeapIndicator, NtpDuration, NtpTimestamp, Poll};
+use ntp_proto::{AnswerTemplate, Mode, NotARequest, PacketKind, Request, ServerVariables, HEADER_LENGTH};
+use ntp_types::{Instant, NtpDuration, NtpTimestamp, Poll};
 
+use self::answer::Answer;
+use crate::address::Address;
 use crate::interleave::{Interleave, TransmitToken};
 use crate::limit::{Allowance, Ceiling, HashKey, RateTable};
-use crate::smear::{smear_reference, LeapSmear, Smeared};
-use crate::{Access, AccessRules, Counters, RateLimit, ServerClock};
+use crate::smear::LeapSmear;
+use crate::{Access, AccessRules, Counters, DropReason, Outcome, RateLimit, ServerClock};
 
 /// How long one template serves: its root dispersion is late by 15 ppm of that at most, one unit of the field.
 const TEMPLATE_LIFE: Duration = Duration::from_secs(1);
@@ -21,58 +22,6 @@ const TEMPLATE_LIFE: Duration = Duration::from_secs(1);
 const NTP_PORT: u16 = 123;
 /// The longest request that is read, in octets: what an Ethernet frame carries in UDP.
 pub const MAX_REQUEST: usize = 1472;
-
-/// What became of a datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "an answer is not sent by making it"]
-pub enum Outcome {
-    /// Send the first `length` octets of the buffer to where the request came from.
-    Response {
-        /// Octets of the answer; never more than the request had.
-        length: usize,
-    },
-    /// Send nothing.
-    Drop(DropReason),
-}
-
-/// Why a datagram gets no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum DropReason {
-    /// It is not a time packet, or cut short.
-    #[error("malformed")]
-    Malformed,
-    /// It is longer than any request, see [`MAX_REQUEST`].
-    #[error("longer than any request")]
-    TooLong,
-    /// A version this server does not speak.
-    #[error("version {0}")]
-    Version(Version),
-    /// A mode that asks for nothing: an answer, a broadcast.
-    #[error("mode {0} asks for nothing")]
-    Mode(Mode),
-    /// A control message (mode 6 or 7); see [`Monitor`](crate::Monitor).
-    #[error("control message")]
-    Control,
-    /// Nothing can be sent to where it came from.
-    #[error("source cannot be answered")]
-    Source,
-    /// A rule says so.
-    #[error("ignored by a rule")]
-    Ignored,
-    /// Its source asks too often.
-    #[error("over the rate limit")]
-    RateLimited,
-    /// Everybody together asks too often.
-    #[error("over the ceiling for everybody together")]
-    OverCeiling,
-    /// The clock shows the same second twice, and it is being smeared.
-    #[error("in an ambiguous second")]
-    LeapSecond,
-    /// The buffer for the answer is shorter than the answer.
-    #[error("no room for the answer")]
-    NoRoom,
-}
 
 /// A responder: one for each worker, nothing shared but rules that nobody changes.
 #[derive(Debug, Clone)]
@@ -97,16 +46,6 @@ struct Limit {
     table: RateTable,
     /// What a kiss asks for.
     poll: Poll,
-}
-
-/// An answer as it stands before it is written.
-enum Answer {
-    /// The header is all of it.
-    Header([u8; HEADER_LENGTH]),
-    /// A crypto-NAK follows.
-    CryptoNak([u8; HEADER_LENGTH]),
-    /// A kiss with the request's unique identifier.
-    NtsNak,
 }
 
 /// One datagram's circumstances.
@@ -236,7 +175,12 @@ impl Server {
     ) -> Outcome {
         match buffer.first_chunk_mut::<HEADER_LENGTH>() {
             Some(place) if length == HEADER_LENGTH && self.is_plain && AnswerTemplate::is_plain_request(place) => {
-                match self.answer_plain(place, source, received, transmit, now) {
+                let (port, times) = (source.port(), (received, transmit, now));
+                let answered = match source.ip() {
+                    IpAddr::V4(v4) => self.answer_plain(place, v4, port, times),
+                    IpAddr::V6(v6) => self.answer_plain(place, v6, port, times),
+                };
+                match answered {
                     Ok(()) => Outcome::Response { length: HEADER_LENGTH },
                     Err(reason) => self.conclude(Err(reason)),
                 }
@@ -250,15 +194,14 @@ impl Server {
     fn answer_plain(
         &mut self,
         place: &mut [u8; HEADER_LENGTH],
-        source: SocketAddr,
-        received: NtpTimestamp,
-        transmit: NtpTimestamp,
-        now: Instant,
+        ip: impl Address,
+        port: u16,
+        (received, transmit, now): (NtpTimestamp, NtpTimestamp, Instant),
     ) -> Result<(), DropReason> {
         count(&mut self.counters.received);
         self.to_stamp = None;
-        let access = self.admit_source(source)?;
-        let allowance = self.charge(access, source, now)?;
+        let access = self.admit_source(ip, port)?;
+        let allowance = self.charge(access, ip, now)?;
         if access == Access::Refuse || allowance == Allowance::Kiss {
             return self.kiss_in_place(place, access);
         }
@@ -320,19 +263,20 @@ impl Server {
     fn decide(&mut self, bytes: &[u8], arrival: Arrival) -> Result<Answer, DropReason> {
         count(&mut self.counters.received);
         self.to_stamp = None;
-        let access = self.admit_source(arrival.source)?;
-        let request = admit(bytes, arrival.source)?;
-        let allowance = self.charge(access, arrival.source, arrival.now)?;
+        let (ip, port) = (arrival.source.ip(), arrival.source.port());
+        let access = self.admit_source(ip, port)?;
+        let request = admit(bytes, port)?;
+        let allowance = self.charge(access, ip, arrival.now)?;
         self.make(&request, access, allowance, arrival)
     }
 
     /// Whether this source can be answered, and what it may have.
     #[inline]
-    fn admit_source(&self, source: SocketAddr) -> Result<Access, DropReason> {
-        if source.port() == 0 || source.ip().is_unspecified() || source.ip().is_multicast() {
+    fn admit_source(&self, ip: impl Address, port: u16) -> Result<Access, DropReason> {
+        if port == 0 || ip.is_nobodys() {
             return Err(DropReason::Source);
         }
-        match self.access.as_ref().map_or(Access::Allow, |rules| rules.of(source.ip())) {
+        match self.access.as_ref().map_or(Access::Allow, |rules| ip.access(rules)) {
             Access::Ignore => Err(DropReason::Ignored),
             access => Ok(access),
         }
@@ -340,10 +284,10 @@ impl Server {
 
     /// Takes this request from what its source and everybody together may ask.
     #[inline]
-    fn charge(&mut self, access: Access, source: SocketAddr, now: Instant) -> Result<Allowance, DropReason> {
+    fn charge(&mut self, access: Access, ip: impl Address, now: Instant) -> Result<Allowance, DropReason> {
         let mut allowance = Allowance::Within;
         if let Some(limit) = self.limit.as_mut().filter(|_| access != Access::Trust) {
-            allowance = limit.table.take(source.ip(), now);
+            allowance = limit.table.take(ip, now);
             if allowance == Allowance::Over {
                 return Err(DropReason::RateLimited);
             }
@@ -364,127 +308,6 @@ impl Server {
         }
     }
 
-    #[inline]
-    fn make(
-        &mut self,
-        request: &Request<'_>,
-        access: Access,
-        allowance: Allowance,
-        arrival: Arrival,
-    ) -> Result<Answer, DropReason> {
-        let Arrival { source, mut received, mut transmit, now } = arrival;
-        if received.is_after(transmit) {
-            transmit = received;
-        }
-        if self.smear.is_some() {
-            received = received + self.smeared(received)?;
-            transmit = transmit + self.smeared(transmit)?;
-        }
-        if now >= self.valid_until {
-            self.renew(now, received);
-        }
-        if access == Access::Refuse || allowance == Allowance::Kiss {
-            return Ok(Answer::Header(self.kiss(request, access)));
-        }
-        let packet = request.packet();
-        if packet.as_bytes().len() > HEADER_LENGTH {
-            if packet.mac().is_some() {
-                count(&mut self.counters.crypto_naks);
-                return Ok(Answer::CryptoNak(self.template.answer(request, received, transmit)));
-            }
-            if has_nts(&packet) {
-                count(&mut self.counters.nts_naks);
-                return Ok(Answer::NtsNak);
-            }
-        }
-        if self.interleave.is_some() {
-            return Ok(Answer::Header(self.interleaved(request, source, received, transmit)));
-        }
-        count(self.answered_as(allowance));
-        Ok(Answer::Header(self.template.answer(request, received, transmit)))
-    }
-
-    /// A kiss-o'-death: refused by rule, or asking too often.
-    #[cold]
-    fn kiss(&mut self, request: &Request<'_>, access: Access) -> [u8; HEADER_LENGTH] {
-        let (code, poll, counter) = match (access, &self.limit) {
-            (Access::Refuse, _) => (KissCode::Deny, request.packet().poll(), &mut self.counters.deny_kisses),
-            (_, Some(limit)) => (KissCode::Rate, limit.poll, &mut self.counters.rate_kisses),
-            (_, None) => (KissCode::Rate, request.packet().poll(), &mut self.counters.rate_kisses),
-        };
-        count(counter);
-        self.template.kiss(request, code, poll)
-    }
-
-    /// An interleaved answer to who asks for it by naming an answer that is remembered, a basic one to all others.
-    fn interleaved(
-        &mut self,
-        request: &Request<'_>,
-        source: SocketAddr,
-        received: NtpTimestamp,
-        transmit: NtpTimestamp,
-    ) -> [u8; HEADER_LENGTH] {
-        let packet = request.packet();
-        let Some(interleave) = &mut self.interleave else {
-            return self.template.answer(request, received, transmit);
-        };
-        let asked = packet.origin_timestamp();
-        let may_be_interleaved = !asked.is_unset() && packet.receive_timestamp() != packet.transmit_timestamp();
-        let previous = if may_be_interleaved { interleave.find(asked, source.ip()) } else { None };
-        let (received, token) = interleave.remember(received, transmit, source.ip());
-        match previous {
-            Some(previous) => {
-                self.to_stamp = Some(token);
-                count(&mut self.counters.interleaved);
-                self.template.answer_interleaved(request, received, previous)
-            }
-            None => {
-                count(&mut self.counters.answered);
-                self.template.answer(request, received, transmit)
-            }
-        }
-    }
-
-    fn smeared(&self, time: NtpTimestamp) -> Result<NtpDuration, DropReason> {
-        match self.smear.map_or(Smeared::Outside, |smear| smear.offset(time)) {
-            Smeared::Outside => Ok(NtpDuration::ZERO),
-            Smeared::By(offset) => Ok(offset),
-            Smeared::Ambiguous => Err(DropReason::LeapSecond),
-        }
-    }
-
-    #[cold]
-    fn renew(&mut self, now: Instant, time: NtpTimestamp) {
-        let mut variables = self.clock.variables(now, time);
-        if let Some(smear) = &self.smear {
-            // Whoever smears announces no leap: the second is in the timestamps already.
-            if matches!(variables.leap, LeapIndicator::InsertSecond | LeapIndicator::DeleteSecond) {
-                variables.leap = LeapIndicator::NoWarning;
-            }
-            if let Smeared::By(offset) = smear.offset(time) {
-                variables.reference_id = smear_reference(offset);
-                variables.reference_timestamp = variables.reference_timestamp + offset;
-            }
-        }
-        self.template = AnswerTemplate::new(&variables);
-        self.valid_until = now + TEMPLATE_LIFE;
-    }
-
-    fn write(&self, answer: &Answer, request: &[u8], out: &mut [u8]) -> Result<usize, DropReason> {
-        if let Answer::Header(octets) = answer {
-            *out.first_chunk_mut().ok_or(DropReason::NoRoom)? = *octets;
-            return Ok(HEADER_LENGTH);
-        }
-        let request = Request::parse(request).map_err(|_| DropReason::Malformed)?;
-        match answer {
-            Answer::CryptoNak(octets) => {
-                AnswerTemplate::begin(&request, octets, out).and_then(|writer| writer.crypto_nak())
-            }
-            _ => self.template.nts_nak(&request, out),
-        }
-        .map_err(|_| DropReason::NoRoom)
-    }
-
     fn conclude(&mut self, result: Result<usize, DropReason>) -> Outcome {
         match result {
             Ok(length) => Outcome::Response { length },
@@ -501,33 +324,15 @@ fn count(counter: &mut u64) {
     *counter = counter.wrapping_add(1);
 }
 
-impl Counters {
-    fn of(&mut self, reason: DropReason) -> &mut u64 {
-        match reason {
-            DropReason::Malformed => &mut self.malformed,
-            DropReason::TooLong => &mut self.too_long,
-            DropReason::Version(_) => &mut self.versions,
-            DropReason::Mode(_) => &mut self.modes,
-            DropReason::Control => &mut self.control,
-            DropReason::Source => &mut self.sources,
-            DropReason::Ignored => &mut self.ignored,
-            DropReason::RateLimited => &mut self.rate_limited,
-            DropReason::OverCeiling => &mut self.over_ceiling,
-            DropReason::LeapSecond => &mut self.leap_second,
-            DropReason::NoRoom => &mut self.no_room,
-        }
-    }
-}
-
 /// Whether a datagram is a request that can be answered.
 #[inline]
-fn admit(bytes: &[u8], source: SocketAddr) -> Result<Request<'_>, DropReason> {
+fn admit(bytes: &[u8], port: u16) -> Result<Request<'_>, DropReason> {
     let request = Request::parse(bytes).map_err(|error| why_not(bytes, error))?;
     let packet = request.packet();
     if packet.as_bytes().len() > HEADER_LENGTH && packet.is_crypto_nak() {
         return Err(DropReason::Malformed);
     }
-    if packet.mode() == Mode::Reserved && source.port() == NTP_PORT {
+    if packet.mode() == Mode::Reserved && port == NTP_PORT {
         return Err(DropReason::Mode(Mode::Reserved));
     }
     Ok(request)
@@ -541,10 +346,4 @@ fn why_not(bytes: &[u8], error: NotARequest) -> DropReason {
         (_, NotARequest::Mode { mode, .. }) => DropReason::Mode(mode),
         _ => DropReason::Malformed,
     }
-}
-
-/// Whether a request wants an answer under Network Time Security.
-fn has_nts(packet: &Packet<'_>) -> bool {
-    packet.extension(ExtensionType::NTS_COOKIE).is_some()
-        || packet.extension(ExtensionType::NTS_AUTHENTICATOR).is_some()
 }

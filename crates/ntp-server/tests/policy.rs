@@ -93,6 +93,16 @@ fn who_asks_too_often_is_told_how_often_it_may() {
     assert_eq!(kiss(&ask(&mut server, &request(), "192.0.2.8:5", 131).unwrap()), None);
 }
 
+/// Two workers: who is spread over both has the limit twice, who stays with one once.
+#[test]
+fn each_worker_limits_for_itself() {
+    let limit = RateLimit { burst: 3, leak: None, kiss: None, ..RateLimit::default() };
+    let mut workers = [KEY, KEY + 1].map(|key| server().with_rate_limit(&limit, key));
+    let mut answered = |worker: usize, source| ask(&mut workers[worker], &request(), source, 100).is_ok();
+    assert_eq!((0..10).filter(|_| answered(0, "192.0.2.7:40000")).count(), 3);
+    assert_eq!((0..10).filter(|turn| answered(turn % 2, "192.0.2.8:40000")).count(), 6);
+}
+
 #[test]
 fn a_spoofed_source_is_not_starved() {
     let mut server = server().with_rate_limit(&RateLimit::default(), KEY);

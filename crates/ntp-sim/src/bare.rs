@@ -1,6 +1,8 @@
 //! A discipline engine on a bare exchange of four timestamps: no packets, no checks, nothing between the maths and the
 //! network. For trying engines.
 
+use std::time::Duration;
+
 use ntp_discipline::{adaptive, Decision, Engine, Policy, Sample, ServerState, SourceOptions, Status};
 use ntp_types::{
     Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Poll, Precision, RoundTrip, Stratum,
@@ -85,6 +87,14 @@ impl<E: Engine> Client for Bare<E> {
         if let Some(due) = self.due.get_mut(server) {
             *due = sent + self.engine.poll(&self.sources, server).interval().mul_f64(DITHER);
         }
+    }
+
+    fn handle_suspended(&mut self, _slept: Duration, now: Instant) {
+        self.engine.handle_discontinuity(&mut self.sources, now);
+        self.commands.clear();
+        self.under_way.fill(None);
+        // Later than `now`: what was sent at this very moment counts as sent before.
+        self.due.fill(now + Duration::from_millis(1));
     }
 
     fn handle_timeout(&mut self, now: Instant) {

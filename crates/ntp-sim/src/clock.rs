@@ -102,9 +102,14 @@ impl Clock {
         self.oscillator.advance();
     }
 
-    /// The machine sleeps through this second and counts none of it.
+    /// The machine sleeps through this second: the raw clock counts none of it.
     pub fn sleep(&mut self) {
         self.oscillator.sleep();
+    }
+
+    /// Somebody who tells nobody adds `offset` to the system clock.
+    pub fn set(&mut self, offset: NtpDuration) {
+        self.before += offset;
     }
 
     fn raw(&self, time: NtpDuration) -> NtpDuration {

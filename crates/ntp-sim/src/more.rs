@@ -139,9 +139,16 @@ fn oscillators() -> Vec<Further> {
             None,
         ),
         entry(
-            Scenario::new("suspend", "asleep for 600 s at 30 000 s, 1 ms queues")
+            Scenario::new("suspend", "asleep for 600 s at 30 000 s, 1 ms queues; it wakes with an RTC 0.4 s off")
                 .server(wan())
                 .suspended(30_000, 600)
+                .event(30_000),
+            None,
+        ),
+        entry(
+            Scenario::new("moved", "somebody else sets the clock 5 s off at 30 000 s, 1 ms queues")
+                .server(wan())
+                .moved(30_000, 5.0)
                 .event(30_000),
             None,
         ),

@@ -4,6 +4,9 @@ use crate::attack::Attack;
 use crate::oscillator::Wander;
 use crate::server::Server;
 
+/// How far ahead the RTC is from which a machine that wakes takes its time, in seconds.
+pub const RTC_ERROR: f64 = 0.4;
+
 /// Everything a run depends on but its seed. All times in seconds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
@@ -19,8 +22,10 @@ pub struct Scenario {
     pub initial_offset: f64,
     /// The error that no client can see: it is taken off before figures are made. Positive is ahead.
     pub bias: f64,
-    /// When the machine sleeps, and for how long.
+    /// When the machine sleeps, and for how long. On waking it takes its clock from an RTC that is [`RTC_ERROR`] wrong.
     pub suspended: Vec<(u32, u32)>,
+    /// When somebody else adds how much to the clock, without a word.
+    pub moved: Vec<(u32, f64)>,
     /// Who attacks.
     pub attacks: Vec<Attack>,
     /// Shortest and longest poll exponent the client may use.
@@ -46,6 +51,7 @@ impl Scenario {
             initial_offset: 0.05,
             bias: 0.0,
             suspended: Vec::new(),
+            moved: Vec::new(),
             attacks: Vec::new(),
             poll: (6, 10),
             duration: 60_000,
@@ -110,11 +116,25 @@ impl Scenario {
         self
     }
 
+    /// With somebody who adds `offset` to the clock at `at`.
+    #[must_use]
+    pub fn moved(mut self, at: u32, offset: f64) -> Self {
+        self.moved.push((at, offset));
+        self
+    }
+
     /// With an attacker.
     #[must_use]
     pub fn attack(mut self, attack: Attack) -> Self {
         self.attacks.push(attack);
         self
+    }
+
+    /// How long the machine has been asleep when this second begins in which it is awake again; zero otherwise.
+    #[must_use]
+    pub fn slept(&self, second: u32) -> u32 {
+        let ending = |&&(at, seconds): &&(u32, u32)| at.saturating_add(seconds) == second;
+        self.suspended.iter().filter(ending).map(|&(_, seconds)| seconds).sum()
     }
 
     /// Whether the machine is asleep in this second.

@@ -1,6 +1,7 @@
 //! The real client and the real servers, over real packets.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use ntp_client::{SourceConfig, System, SystemConfig};
 use ntp_discipline::{adaptive, Engine, Policy, Status};
@@ -84,6 +85,10 @@ impl<E: Engine> Client for Whole<E> {
     fn handle_datagram(&mut self, server: usize, bytes: &[u8], time: NtpTimestamp, now: Instant) {
         // What is ignored is counted by the client; here it only matters that it is.
         let _ = self.system.handle_datagram(bytes, address(server), time, now);
+    }
+
+    fn handle_suspended(&mut self, slept: Duration, now: Instant) {
+        self.system.handle_suspended(slept, now);
     }
 
     fn handle_timeout(&mut self, now: Instant) {

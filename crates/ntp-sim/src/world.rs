@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
 
@@ -10,7 +11,7 @@ use crate::attack::Attackers;
 use crate::clock::{Clock, EPOCH};
 use crate::metrics::{Metrics, Second};
 use crate::network::Link;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, RTC_ERROR};
 use crate::server::Server;
 
 /// The largest packet carried, in octets.
@@ -30,6 +31,8 @@ pub trait Client {
     ) -> Option<(usize, usize)>;
     /// A packet that came from a server, or says so.
     fn handle_datagram(&mut self, server: usize, bytes: &[u8], time: NtpTimestamp, now: Instant);
+    /// The machine has woken after `slept`.
+    fn handle_suspended(&mut self, slept: Duration, now: Instant);
     /// Time has passed.
     fn handle_timeout(&mut self, now: Instant);
     /// What to do to the clock, if anything.
@@ -151,6 +154,7 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
             self.clock.sleep();
             return;
         }
+        self.disturb(second);
         for (server, delay, bytes) in self.attackers.second(f64::from(second), self.scenario.servers.len()) {
             self.deliver(server, true, bytes, delay);
         }
@@ -167,6 +171,18 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
             bound: self.client.bound(self.now()),
         });
         self.clock.advance();
+    }
+
+    /// What happens to the clock at the start of a second without the client.
+    fn disturb(&mut self, second: u32) {
+        let slept = self.scenario.slept(second);
+        if slept > 0 {
+            self.clock.set(NtpDuration::from_seconds_f64(f64::from(slept) + RTC_ERROR));
+            self.client.handle_suspended(Duration::from_secs(u64::from(slept)), self.now());
+        }
+        for &(_, offset) in self.scenario.moved.iter().filter(|&&(at, _)| at == second) {
+            self.clock.set(NtpDuration::from_seconds_f64(offset));
+        }
     }
 
     fn next_event(&self, second: NtpDuration) -> Option<NtpDuration> {

@@ -11,6 +11,7 @@
 //! | [`Situation::of`] | which guest this is, who owns the clock, whether NTP can work | none: a pure decision |
 //! | [`enable`] | `independent_wallclock` = 1, read back | writes one file of `/proc`, never creates it |
 //! | [`Persistence::plan`] | the new `sysctl.conf`, to be shown | reads |
+//! | [`find_region`] | where the machine stands, as cloud-init or xenstore name it | reads, asks |
 //! | [`Plan::apply`] | the same, written whole or not at all | replaces one file |
 //!
 //! ```
@@ -43,7 +44,7 @@ mod sysctl;
 pub use enable::{enable, EnableError, Enabled};
 pub use facts::Facts;
 pub use persist::{PersistError, Persistence, Plan, Target, Warning};
-pub use region::{region_of_instance_data, region_of_xenstore, RegionHint, XenstoreError};
+pub use region::{find_region, region_of_instance_data, region_of_xenstore, RegionHint, XenstoreError};
 pub use situation::{Domain, Guest, Mode, Situation, WallClock};
 pub use sysctl::{Edit, Setting, Sysctl};
 

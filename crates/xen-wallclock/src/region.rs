@@ -1,6 +1,12 @@
 //! Which of the provider's regions the machine stands in, where the hypervisor or cloud-init says so.
 
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::{Domain, Guest, Situation};
 
 /// A region that somebody named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +18,36 @@ pub struct RegionHint {
     pub origin: &'static str,
 }
 
-/// The key under which Rackspace's hypervisors name the region to their guests.
+/// Asks whoever may know below `root`: cloud-init's instance data, then, in a guest, the hypervisor's xenstore, which gets `patience`
+/// to answer. Takes root for xenstore; without, it is as if nobody knew.
+#[must_use]
+pub fn find_region(root: &Path, situation: Situation, patience: Duration) -> Option<RegionHint> {
+    let instance_data = std::fs::read(root.join("run/cloud-init/instance-data.json")).ok();
+    instance_data.and_then(|json| region_of_instance_data(&json)).or_else(|| match situation.guest {
+        Guest::Xen { domain: Domain::DomU, .. } => ask_xenstore(root, patience),
+        _ => None,
+    })
+}
+
+/// On a thread of its own, which is left behind when nobody answers.
+fn ask_xenstore(root: &Path, patience: Duration) -> Option<RegionHint> {
+    // A plain file is not written into; only below `/proc` the device looks like one.
+    let is_device = |path: &PathBuf| path.ends_with("proc/xen/xenbus") || !path.is_file();
+    let paths = ["dev/xen/xenbus", "proc/xen/xenbus"].map(|path| root.join(path));
+    let device = paths.into_iter().find(|path| path.exists() && is_device(path))?;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut device = OpenOptions::new().read(true).write(true).open(device).ok()?;
+        sender.send(region_of_xenstore(&mut device).ok()?).ok()
+    });
+    receiver.recv_timeout(patience).ok()
+}
+
+/// The key under which Rackspace's hypervisors name the region to their guests, as `dfw` or `DFW`; relative to the guest's own
+/// part of the store.
+///
+/// Source: Facter's `rackspace.rb` (fact `rsc_region`), Ohai's Rackspace plugin and the RackConnect scripts of Rackspace read
+/// it with `xenstore-read`.
 const XENSTORE_KEY: &[u8] = b"vm-data/provider_data/region\0";
 
 /// Message types of the xenstore protocol (`xs_wire.h`).
@@ -65,7 +100,8 @@ pub fn region_of_xenstore(device: &mut (impl Read + Write)) -> Result<RegionHint
     if device.take(u64::from(length)).read_to_end(&mut payload)? != usize::try_from(length).unwrap_or(0) {
         return Err(XenstoreError::Malformed { kind, length });
     }
-    let text = String::from_utf8_lossy(&payload).trim_end_matches('\0').trim().to_string();
+    // Rackspace's own scripts for Windows take quotes off, as of text written for JSON.
+    let text = String::from_utf8_lossy(&payload).trim_end_matches('\0').trim().trim_matches('"').to_string();
     match kind {
         XS_READ if !text.is_empty() => Ok(RegionHint { region: text, origin: "xenstore" }),
         _ => Err(XenstoreError::Refused(text)),

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use atomic_file::Outcome;
 use xen_wallclock::{
-    enable, region_of_instance_data, region_of_xenstore, Domain, Edit, EnableError, Enabled, Facts, Guest, Mode,
-    PersistError, Persistence, Situation, Target, WallClock, Warning,
+    enable, find_region, region_of_instance_data, region_of_xenstore, Domain, Edit, EnableError, Enabled, Facts, Guest,
+    Mode, PersistError, Persistence, Situation, Target, WallClock, Warning,
 };
 
 /// A root with these files.
@@ -297,6 +297,7 @@ fn xenstore_is_asked() {
         result.map(|hint| hint.region).map_err(|error| error.to_string())
     };
     assert_eq!(ask(2, 3, b"dfw"), Ok("dfw".into()));
+    assert_eq!(ask(2, 5, b"\"ORD\""), Ok("ORD".into()));
     assert_eq!(ask(16, 7, b"ENOENT\0"), Err("xenstore has no region: ENOENT".into()));
     assert!(ask(2, 0, b"").is_err());
     assert!(ask(2, 5, b"dfw").is_err());
@@ -304,6 +305,30 @@ fn xenstore_is_asked() {
     assert!(ask(7, 3, b"dfw").is_err());
     let mut bus = Bus { asked: Vec::new(), answer: Cursor::new(Vec::new()) };
     assert!(region_of_xenstore(&mut bus).is_err());
+}
+
+#[test]
+fn a_region_is_looked_for_where_it_may_be_named() {
+    let patience = std::time::Duration::from_millis(500);
+    let find = |files: &[(&str, &str)]| {
+        let root = root(files);
+        let situation = Situation::of(&Facts::read(root.path()));
+        find_region(root.path(), situation, patience).map(|hint| (hint.region, hint.origin))
+    };
+    let cloud_init = ("run/cloud-init/instance-data.json", r#"{"v1": {"region": "LON"}}"#);
+    // What is asked is written over the first 45 octets; behind them stands the answer.
+    let header = [2_u32, 0, 0, 3].map(u32::to_ne_bytes).concat();
+    let answer = String::from_utf8([&[0; 45], header.as_slice(), b"ORD"].concat()).unwrap();
+    let xenstore = ("proc/xen/xenbus", answer.as_str());
+    let guest = ("sys/hypervisor/type", "xen\n");
+    assert_eq!(find(&[]), None);
+    assert_eq!(find(&[cloud_init]), Some(("LON".into(), "cloud-init")));
+    assert_eq!(find(&[guest, xenstore]), Some(("ORD".into(), "xenstore")));
+    assert_eq!(find(&[guest, xenstore, cloud_init]), Some(("LON".into(), "cloud-init")));
+    assert_eq!(find(&[xenstore]), None, "no Xen");
+    assert_eq!(find(&[guest, xenstore, ("proc/xen/capabilities", "control_d\n")]), None, "dom0");
+    assert_eq!(find(&[guest, ("dev/xen/xenbus", answer.as_str())]), None, "a plain file is no device");
+    assert_eq!(find(&[guest, ("proc/xen/xenbus", "")]), None, "no answer");
 }
 
 /// Says that this process is inside the namespace, and what it is to find there.

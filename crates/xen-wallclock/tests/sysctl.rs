@@ -1,7 +1,7 @@
 //! `sysctl.conf`: properties, edits, and our reading against `sysctl -p`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // tests
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use proptest::prelude::*;
@@ -201,75 +201,38 @@ const CASES: &[&str] = &[
     "xen.independent_wallclock=caf\u{e9}\n",
 ];
 
-/// Runs `sysctl -p` on every file in a mount namespace with a `/proc/sys` of our own; the values of [`KEYS`] after each.
-fn run(files: &[Vec<u8>]) -> Option<Vec<Vec<String>>> {
+/// Runs `sysctl -p` on every file in a mount namespace with a `/proc/sys` of our own; the values of `keys` after each.
+fn run(files: &[Vec<u8>], keys: &[String]) -> Option<Vec<Vec<String>>> {
     let directory = tempfile::tempdir().unwrap();
     for (index, text) in files.iter().enumerate() {
         std::fs::write(directory.path().join(index.to_string()), text).unwrap();
     }
     let script = format!(
-        "set -e; mount -t tmpfs none /proc/sys; mkdir -p /proc/sys/xen /proc/sys/net/ipv4/conf/eth0.100
+        "set -e; mount -t tmpfs none /proc/sys; mkdir -p $(dirname $(printf '/proc/sys/%s ' {keys}))
         for file in $(seq 0 {last}); do
             for key in {keys}; do echo {UNSET} >/proc/sys/$key; done
             sysctl -q -p {directory}/$file >{directory}/$file.out 2>&1 || true
             for key in {keys}; do cat /proc/sys/$key; done >{directory}/$file.values
         done",
         last = files.len() - 1,
-        keys = KEYS.join(" "),
+        keys = keys.join(" "),
         directory = directory.path().display(),
     );
     let status = Command::new("unshare").args(["--mount", "sh", "-c", &script]).status();
     if !status.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no mount namespace (this needs root)");
         return None;
     }
     let values = |index: usize| {
         let text = std::fs::read(directory.path().join(format!("{index}.values"))).unwrap();
-        String::from_utf8_lossy(&text).split('\n').take(KEYS.len()).map(|value| value.trim().to_string()).collect()
+        String::from_utf8_lossy(&text).split('\n').take(keys.len()).map(|value| value.trim().to_string()).collect()
     };
     Some((0..files.len()).map(values).collect())
 }
 
-/// The `sysctl` files that this system's packages brought.
-fn distribution_files() -> Vec<Vec<u8>> {
-    let directories = ["/etc", "/etc/sysctl.d", "/usr/lib/sysctl.d"];
-    let mut files: Vec<_> = directories
-        .iter()
-        .filter_map(|directory| std::fs::read_dir(directory).ok())
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    files.retain(|path| {
-        path.ends_with("sysctl.conf") || path.starts_with("/etc/sysctl.d") || path.starts_with("/usr/lib/sysctl.d")
-    });
-    files.sort();
-    files.iter().filter_map(|path| std::fs::read(path).ok()).collect()
-}
-
-#[test]
-fn sysctl_reads_what_we_read() {
-    if !Path::new("/usr/sbin/sysctl").exists() && !Path::new("/sbin/sysctl").exists() {
-        eprintln!("skipped: no sysctl (package procps)");
-        return;
-    }
-    let mut files: Vec<Vec<u8>> = CASES.iter().map(|text| text.as_bytes().to_vec()).collect();
-    let distribution = distribution_files();
-    files.extend(distribution.iter().cloned());
-    files.extend(distribution.iter().map(|text| {
-        let mut conf = Sysctl::parse(text);
-        conf.set(KEY, "1", COMMENT);
-        conf.to_bytes()
-    }));
-    let mut runner = TestRunner::deterministic();
-    files.extend(
-        (0..400).map(|_| {
-            prop::collection::vec(word(), 0..24).new_tree(&mut runner).unwrap().current().concat().into_bytes()
-        }),
-    );
-    let Some(theirs) = run(&files) else {
-        eprintln!("skipped: no mount namespace (this needs root)");
-        return;
-    };
+/// Compares what each file sets; returns how many were compared.
+fn compare(files: &[Vec<u8>], keys: &[String]) -> Option<usize> {
+    let theirs = run(files, keys)?;
     let mut compared = 0;
     for (text, theirs) in files.iter().zip(&theirs) {
         let conf = Sysctl::parse(text);
@@ -279,8 +242,90 @@ fn sysctl_reads_what_we_read() {
             continue;
         }
         compared += 1;
-        let ours: Vec<String> = KEYS.iter().map(|key| conf.value(key).unwrap_or(UNSET).to_string()).collect();
+        let ours: Vec<String> = keys.iter().map(|key| conf.value(key).unwrap_or(UNSET).to_string()).collect();
         assert_eq!(&ours, theirs, "ours and sysctl's of {:?}", String::from_utf8_lossy(text));
     }
-    println!("{compared} of {} files compared, {} of them this system's", files.len(), distribution.len());
+    Some(compared)
+}
+
+fn has_sysctl() -> bool {
+    let is_there = ["/usr/sbin/sysctl", "/sbin/sysctl"].iter().any(|path| Path::new(path).exists());
+    if !is_there {
+        eprintln!("skipped: no sysctl (package procps)");
+    }
+    is_there
+}
+
+#[test]
+fn sysctl_reads_what_we_read() {
+    if !has_sysctl() {
+        return;
+    }
+    let mut files: Vec<Vec<u8>> = CASES.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let mut runner = TestRunner::deterministic();
+    files.extend(
+        (0..400).map(|_| {
+            prop::collection::vec(word(), 0..24).new_tree(&mut runner).unwrap().current().concat().into_bytes()
+        }),
+    );
+    let Some(compared) = compare(&files, &KEYS.map(String::from)) else { return };
+    println!("{compared} of {} files compared", files.len());
+}
+
+/// The files of a directory and those below it.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() && !path.is_symlink() { files_below(&path) } else { vec![path] }).collect()
+}
+
+/// What packages bring for `sysctl`: this system's, and those that `.ci/fetch-daemons` unpacks.
+fn distribution_files() -> Vec<PathBuf> {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/daemons");
+    let unpacked = std::env::var_os("NTP_TEST_DAEMONS").map_or_else(default, PathBuf::from).join("sysctl");
+    if !unpacked.exists() {
+        eprintln!("skipped: no {} (.ci/fetch-daemons unpacks it)", unpacked.display());
+    }
+    let is_one = |path: &PathBuf| {
+        let text = path.to_string_lossy();
+        let is_named_so =
+            text.ends_with("/sysctl.conf") || text.ends_with(".sysctl") && !text.ends_with("README.sysctl");
+        is_named_so || text.contains("/sysctl.d/") && text.ends_with(".conf")
+    };
+    let mut files: Vec<_> = ["/etc/sysctl.d", "/usr/lib/sysctl.d"].map(|path| files_below(Path::new(path))).concat();
+    files.push("/etc/sysctl.conf".into());
+    files.extend(files_below(&unpacked));
+    files.retain(|path| is_one(path) && path.is_file());
+    files.sort();
+    files
+}
+
+/// Every key that a package's file sets, not only ours: its value as `sysctl` writes it, before and after our edit.
+#[test]
+fn distribution_files_are_read_as_sysctl_reads_them() {
+    if !has_sysctl() {
+        return;
+    }
+    let paths = distribution_files();
+    let originals: Vec<_> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    let mut files = originals.clone();
+    files.extend(originals.iter().map(|text| {
+        let mut conf = Sysctl::parse(text);
+        conf.set(KEY, "1", COMMENT);
+        conf.to_bytes()
+    }));
+    // Named by a reading of its own: whatever stands before a `=`, if only in a comment.
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || b"._-/".contains(&octet);
+    let mut keys: Vec<String> = originals
+        .iter()
+        .flat_map(|text| text.split(|&octet| octet == b'\n').map(<[u8]>::to_vec))
+        .filter_map(|line| String::from_utf8(line).ok())
+        .filter_map(|line| Some(line.split_once('=')?.0.trim_matches(['#', '-', ' ', '\t']).replace('.', "/")))
+        .filter(|key| key.contains('/') && key.bytes().all(is_plain))
+        .chain(KEYS.map(String::from))
+        .collect();
+    keys.sort();
+    keys.dedup();
+    let Some(compared) = compare(&files, &keys) else { return };
+    let names: Vec<_> = paths.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    println!("{compared} of {} files compared in {} keys: {}", files.len(), keys.len(), names.join(", "));
 }

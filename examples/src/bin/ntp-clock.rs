@@ -1,15 +1,18 @@
 //! Shows what the kernel knows of its clock; steps and slews it when told so.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use ntp_clock::{rescue, ClockError, ClockStatus, ReadClock, SlewPolicy, SteerClock, StepClock, SystemClock};
+use ntp_clock::{rescue, ClockError, ReadClock, SlewPolicy, SteerClock, StepClock, SystemClock};
+use ntp_examples::fields::kernel_clock;
+use ntp_examples::output::{finish, Report};
 use ntp_examples::stop::Stop;
 use ntp_examples::text;
 use ntp_types::{Applied, ClockCommand, Frequency, NtpDuration};
-use serde_json::{json, Value};
+use serde_json::json;
 
 /// Show the kernel's clock, step it or slew it.
 ///
@@ -51,7 +54,7 @@ enum Command {
         #[command(flatten)]
         change: Change,
         /// How long it may take; without it, as long as the kernel takes at 500 µs/s
-        #[arg(long, value_name = "SECONDS", value_parser = duration)]
+        #[arg(long, value_name = "SECONDS", value_parser = text::duration)]
         over: Option<Duration>,
         /// The fastest rate
         #[arg(long, value_name = "PPM", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -80,85 +83,19 @@ fn main() -> ExitCode {
         Some(Command::Step(change)) => step(change.offset, arguments.json),
         Some(Command::Slew { change, over, max_rate }) => slew(change.offset, *over, *max_rate, arguments.json),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ntp-clock: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    finish("ntp-clock", done.map(Report::done).map_err(|error| error.to_string()))
 }
 
-fn show(is_json: bool) -> Result<(), ClockError> {
-    let status = SystemClock::new().status()?;
-    if is_json {
-        println!("{}", status_json(&status));
-        return Ok(());
-    }
-    let word = if status.is_synchronized() { "synchronised" } else { "not synchronised" };
-    let flagged = if status.is_flagged_unsynchronized() { "STA_UNSYNC set" } else { "STA_UNSYNC clear" };
-    let eleven =
-        if status.is_flagged_unsynchronized() { "leaves the RTC alone" } else { "sets the RTC every 11 minutes" };
-    println!("time             {}", status.time);
-    println!("state            {word} ({flagged}: the kernel {eleven})");
-    println!("maximum error    {}", text::magnitude(status.max_error));
-    println!("estimated error  {}", text::magnitude(status.estimated_error));
-    println!("leap second      {}", status.leap);
-    println!(
-        "TAI - UTC        {} s{}",
-        status.tai_offset,
-        if status.tai_offset == 0 { " (nobody told the kernel)" } else { "" }
-    );
-    println!("frequency        {}", status.frequency);
-    println!("tick             {} µs (nominal {} µs)", status.tick, status.nominal_tick);
-    println!("rate in all      {}", status.rate());
-    println!("kernel's loop    {} to remove, time constant {}", text::signed(status.offset), status.time_constant);
-    println!("precision        {}", text::magnitude(status.precision));
-    println!("tolerance        {}", status.tolerance);
-    println!("flags            {}", status.flags);
-    let pps = &status.pps;
-    if pps.calibrations != 0 {
-        println!("PPS              {} jitter {}, wander {}", pps.frequency, text::magnitude(pps.jitter), pps.stability);
-    }
-    Ok(())
+fn show(is_json: bool) -> Result<String, ClockError> {
+    Ok(kernel_clock(&SystemClock::new().status()?).to_text(is_json))
 }
 
-fn status_json(status: &ClockStatus) -> Value {
-    let pps = &status.pps;
-    json!({
-        "time": status.time.to_string(),
-        "synchronized": status.is_synchronized(),
-        "sta_unsync": status.is_flagged_unsynchronized(),
-        "max_error": status.max_error.to_seconds_f64(),
-        "estimated_error": status.estimated_error.to_seconds_f64(),
-        "leap": status.leap.to_string(),
-        "tai_offset": status.tai_offset,
-        "offset": status.offset.to_seconds_f64(),
-        "frequency_ppm": status.frequency.to_ppm_f64(),
-        "tick": status.tick,
-        "nominal_tick": status.nominal_tick,
-        "rate_ppm": status.rate().to_ppm_f64(),
-        "precision": status.precision.to_seconds_f64(),
-        "tolerance_ppm": status.tolerance.to_ppm_f64(),
-        "time_constant": status.time_constant,
-        "flags": status.flags.to_string(),
-        "pps": {
-            "frequency_ppm": pps.frequency.to_ppm_f64(),
-            "jitter": pps.jitter.to_seconds_f64(),
-            "stability_ppm": pps.stability.to_ppm_f64(),
-            "calibrations": pps.calibrations,
-            "errors": pps.errors,
-        },
-    })
-}
-
-fn step(offset: NtpDuration, is_json: bool) -> Result<(), ClockError> {
+fn step(offset: NtpDuration, is_json: bool) -> Result<String, ClockError> {
     let applied = SystemClock::new().step(offset)?;
-    report("stepped", &applied, applied.stepped, is_json);
-    Ok(())
+    Ok(line("stepped", &applied, applied.stepped, is_json))
 }
 
-fn slew(offset: NtpDuration, over: Option<Duration>, max_rate: u32, is_json: bool) -> Result<(), ClockError> {
+fn slew(offset: NtpDuration, over: Option<Duration>, max_rate: u32, is_json: bool) -> Result<String, ClockError> {
     let max_rate = Frequency::from_ppm(i32::try_from(max_rate).unwrap_or(i32::MAX));
     let policy = SlewPolicy { max_rate, ..SlewPolicy::default() };
     let duration = over.unwrap_or_else(|| SlewPolicy::self_ending_duration(offset));
@@ -168,23 +105,28 @@ fn slew(offset: NtpDuration, over: Option<Duration>, max_rate: u32, is_json: boo
     let stop = Stop::on_signals().ok();
     let first = clock.apply(&ClockCommand::Slew { offset, duration, frequency })?;
     let planned = first.accumulated(first.slew_end) - frequency.over(first.slew_end.since(first.at));
-    report("slewing", &first, planned, is_json);
+    // Whoever reads may be gone: the slew is brought to its end all the same.
+    let tell = |what, applied: &Applied, moved| {
+        let _ = std::io::stdout().write_all(line(what, applied, moved, is_json).as_bytes());
+    };
+    tell("slewing", &first, planned);
     while let Some(end) = clock.next_timeout() {
         let now = clock.read()?.at;
         if let Some(ended) = clock.handle_timeout(now)? {
-            report("ended, beyond plan", &ended, ended.stepped, is_json);
+            tell("ended, beyond plan", &ended, ended.stepped);
         } else if stop.as_ref().is_some_and(Stop::is_asked) {
             if let Some(ended) = clock.release()? {
-                report("stopped early", &ended, ended.stepped, is_json);
+                tell("stopped early", &ended, ended.stepped);
             }
         } else {
             thread::sleep(end.since(now).min(Duration::from_millis(100)));
         }
     }
-    Ok(())
+    Ok(String::new())
 }
 
-fn report(what: &str, applied: &Applied, moved: NtpDuration, is_json: bool) {
+/// What was done, in a line.
+fn line(what: &str, applied: &Applied, moved: NtpDuration, is_json: bool) -> String {
     let lasts = applied.slew_end.since(applied.at);
     if is_json {
         let object = json!({
@@ -194,16 +136,12 @@ fn report(what: &str, applied: &Applied, moved: NtpDuration, is_json: bool) {
             "slew_rate_ppm": applied.slew_rate.to_ppm_f64(),
             "lasts": lasts.as_secs_f64(),
         });
-        println!("{object}");
+        format!("{object}\n")
     } else if lasts.is_zero() {
-        println!("{what}: {moved} s, frequency {}", applied.frequency);
+        format!("{what}: {moved} s, frequency {}\n", applied.frequency)
     } else {
-        println!(
-            "{what}: {moved} s at {} for {:.3} s, frequency {}",
-            applied.slew_rate,
-            lasts.as_secs_f64(),
-            applied.frequency
-        );
+        let (rate, lasts) = (applied.slew_rate, lasts.as_secs_f64());
+        format!("{what}: {moved} s at {rate} for {lasts:.3} s, frequency {}\n", applied.frequency)
     }
 }
 
@@ -212,9 +150,4 @@ fn offset(text: &str) -> Result<NtpDuration, String> {
         Ok(seconds) if seconds.abs() < 2e9 => Ok(NtpDuration::from_seconds_f64(seconds)),
         _ => Err("expected seconds like -0.25, below 2·10⁹".into()),
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

@@ -29,7 +29,8 @@ Examples:
 Without --file it is the first of the files that distributions use; see
 `ntp-conf files`. The daemon is not restarted.
 
-Exit status: 0 if done or nothing is to be done, 1 if not, 2 for wrong arguments."
+Exit status: 0 if done or nothing is to be done, 1 if not, 2 for wrong
+arguments."
 )]
 struct Arguments {
     /// The file

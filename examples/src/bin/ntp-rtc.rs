@@ -7,13 +7,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use ntp_clock::kernel::{Host, Kernel};
 use ntp_clock::rtc::{
-    adjust, hctosys, local_to_utc, look, systohc, AdjTimeFile, AdjustOutcome, DriftUpdate, Look, Rtc, RtcError,
-    RtcTracker, SaveOptions, SetOptions, SetOutcome, TimeScale,
+    adjust, hctosys, look, systohc, AdjTimeFile, AdjustOutcome, Look, Rtc, RtcError, RtcTracker, SaveOptions,
+    SetOptions, SetOutcome, TimeScale,
 };
 use ntp_clock::SystemClock;
+use ntp_examples::fields::Fields;
+use ntp_examples::output::{finish, Report};
 use ntp_examples::text;
 use ntp_types::{NtpDuration, UnixTime};
-use serde_json::{json, Value};
 
 /// Show and set the hardware clock, and set the system clock from it.
 ///
@@ -98,31 +99,11 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(report) => {
-            if arguments.json {
-                println!(
-                    "{}",
-                    Value::Object(report.into_iter().map(|(key, _, value)| (key.to_owned(), value)).collect())
-                );
-            } else {
-                for (key, words, _) in report {
-                    println!("{:<16} {words}", key.replace('_', " "));
-                }
-            }
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("ntp-rtc: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let done = run(&arguments).map(|fields| Report::done(fields.to_text(arguments.json)));
+    finish("ntp-rtc", done.map_err(|error| error.to_string()))
 }
 
-/// Lines of a report: the key, for people, for programs.
-type Report = Vec<(&'static str, String, Value)>;
-
-fn run(arguments: &Arguments) -> Result<Report, RtcError> {
+fn run(arguments: &Arguments) -> Result<Fields, RtcError> {
     let mut file = AdjTimeFile::load(&arguments.adjtime)?;
     if arguments.utc {
         file.adjtime.scale = TimeScale::Utc;
@@ -132,33 +113,21 @@ fn run(arguments: &Arguments) -> Result<Report, RtcError> {
     let device = arguments.rtc.as_deref();
     match arguments.command.as_ref().unwrap_or(&Command::Show) {
         Command::Show => show(&look(device, LIMIT)?, &file),
-        Command::Hctosys => {
-            let mut clock = SystemClock::new();
-            let edge = look(device, LIMIT)?.edge;
-            let outcome = hctosys(&mut clock, &edge, &file.adjtime)?;
-            Ok(vec![
-                ("hardware_clock", outcome.rtc.to_string(), json!(outcome.rtc.to_string())),
-                correction(outcome.correction),
-                ("set_to", outcome.time.to_string(), json!(outcome.time.to_string())),
-                nanos("moved", outcome.moved_nanos),
-                ("minutes_west", outcome.minutes_west.to_string(), json!(outcome.minutes_west)),
-            ])
-        }
+        Command::Hctosys => set_system(device, &file),
         Command::Systohc { force, update_drift, set } => {
             let options = SaveOptions { force: *force, update_drift: *update_drift, set: set.options() };
-            let rtc = open(device)?;
-            let outcome = systohc(&rtc, &SystemClock::new().status()?, &mut file.adjtime, &options)?;
+            let outcome = systohc(&open(device)?, &SystemClock::new().status()?, &mut file.adjtime, &options)?;
             file.save()?;
-            let mut report = set_report(&outcome.set);
-            report.push(("drift", drift_words(&outcome.drift), json!(file.adjtime.drift_factor)));
-            report.push(kernel_line(outcome.kernel_sets_it));
-            Ok(report)
+            let mut fields = Fields::default();
+            add_setting(&mut fields, &outcome.set);
+            fields.add("drift", outcome.drift, file.adjtime.drift_factor);
+            add_kernel(&mut fields, outcome.kernel_sets_it);
+            Ok(fields)
         }
         Command::Adjust(set) => {
-            let rtc = open(device)?;
-            let outcome = adjust(&rtc, &SystemClock::new().status()?, &mut file.adjtime, &set.options())?;
+            let outcome = adjust(&open(device)?, &SystemClock::new().status()?, &mut file.adjtime, &set.options())?;
             file.save()?;
-            Ok(adjust_report(&outcome))
+            Ok(adjusted(&outcome))
         }
         Command::Drift { samples } => drift(device, &file, *samples),
     }
@@ -168,49 +137,54 @@ fn open(device: Option<&Path>) -> Result<Rtc, RtcError> {
     device.map_or_else(Rtc::open, Rtc::open_at)
 }
 
-fn show(look: &Look, file: &AdjTimeFile) -> Result<Report, RtcError> {
-    let edge = &look.edge;
-    let scale = file.adjtime.scale;
-    let due = file.adjtime.correction_at(edge.rtc);
-    let utc = in_utc(edge.rtc, scale)?;
-    let driver = look.driver.as_deref().unwrap_or("unknown driver");
-    let mut report = vec![
-        ("device", format!("{} ({driver})", look.path.display()), json!(look.path.display().to_string())),
-        ("driver", driver.to_owned(), json!(look.driver)),
-        ("time", utc.to_string(), json!(utc.to_string())),
-        ("scale", scale_word(scale).to_owned(), json!(scale_word(scale))),
-        ("system_clock", edge.system.to_string(), json!(edge.system.to_string())),
-        nanos("ahead", utc.to_nanos() - edge.system.to_nanos()),
-        correction(due),
-        ("noticed_by", format!("{:?}", edge.method).to_lowercase(), json!(format!("{:?}", edge.method).to_lowercase())),
-    ];
+fn show(look: &Look, file: &AdjTimeFile) -> Result<Fields, RtcError> {
+    let (edge, adjtime) = (&look.edge, &file.adjtime);
+    let utc = in_utc(edge.rtc, adjtime.scale)?;
+    let mut fields = Fields::default();
+    fields.add("device", look.path.display(), look.path.display().to_string());
+    fields.add("driver", look.driver.as_deref().unwrap_or("not known"), look.driver.as_deref());
+    fields.add("time", utc, utc.to_string());
+    fields.add("scale", adjtime.scale, adjtime.scale.to_string());
+    fields.add("system_clock", edge.system, edge.system.to_string());
+    add_span(&mut fields, "ahead", utc.to_nanos() - edge.system.to_nanos());
+    add_correction(&mut fields, adjtime.correction_at(edge.rtc));
+    fields.add("noticed_by", edge.method, edge.method.to_string());
     if let Some(validity) = look.validity {
         let voltage = validity.voltage.map(|flags| flags.to_string());
-        let words = voltage.clone().unwrap_or_else(|| "the driver does not say".into());
-        report.push(("valid", if validity.is_valid() { "yes" } else { "no" }.into(), json!(validity.is_valid())));
-        report.push(("battery", words, json!(voltage)));
+        fields.add("valid", if validity.is_valid() { "yes" } else { "no" }, validity.is_valid());
+        fields.add("battery", voltage.as_deref().unwrap_or("the driver does not say"), voltage.as_deref());
     }
     if let Some(ppb) = look.correction_ppb {
-        report.push(("rate_correction", format!("{ppb} ppb"), json!(ppb)));
+        fields.add("rate_correction", format_args!("{ppb} ppb"), ppb);
     }
-    let status = SystemClock::new().status()?;
-    report.push(kernel_line(!status.is_flagged_unsynchronized()));
-    Ok(report)
+    add_kernel(&mut fields, !SystemClock::new().status()?.is_flagged_unsynchronized());
+    Ok(fields)
 }
 
-fn drift(device: Option<&Path>, file: &AdjTimeFile, samples: u32) -> Result<Report, RtcError> {
+fn set_system(device: Option<&Path>, file: &AdjTimeFile) -> Result<Fields, RtcError> {
+    let edge = look(device, LIMIT)?.edge;
+    let outcome = hctosys(&mut SystemClock::new(), &edge, &file.adjtime)?;
+    let mut fields = Fields::default();
+    fields.add("hardware_clock", outcome.rtc, outcome.rtc.to_string());
+    add_correction(&mut fields, outcome.correction);
+    fields.add("set_to", outcome.time, outcome.time.to_string());
+    add_span(&mut fields, "moved", outcome.moved_nanos);
+    fields.add("minutes_west", outcome.minutes_west, outcome.minutes_west);
+    Ok(fields)
+}
+
+fn drift(device: Option<&Path>, file: &AdjTimeFile, samples: u32) -> Result<Fields, RtcError> {
     let adjtime = &file.adjtime;
     let when = |seconds: i64| match seconds {
         0 => "never".to_owned(),
         seconds => UnixTime::from_seconds(seconds).to_string(),
     };
-    let mut report = vec![
-        ("drift", format!("{:+.6} s a day to add", adjtime.drift_factor), json!(adjtime.drift_factor)),
-        ("last_set", when(adjtime.last_adjustment), json!(adjtime.last_adjustment)),
-        ("last_calibrated", when(adjtime.last_calibration), json!(adjtime.last_calibration)),
-        ("left_to_add", format!("{:+.6} s", adjtime.not_adjusted), json!(adjtime.not_adjusted)),
-        ("scale", scale_word(adjtime.scale).to_owned(), json!(scale_word(adjtime.scale))),
-    ];
+    let mut fields = Fields::default();
+    fields.add("drift", format_args!("{:+.6} s a day to add", adjtime.drift_factor), adjtime.drift_factor);
+    fields.add("last_set", when(adjtime.last_adjustment), adjtime.last_adjustment);
+    fields.add("last_calibrated", when(adjtime.last_calibration), adjtime.last_calibration);
+    fields.add("left_to_add", format_args!("{:+.6} s", adjtime.not_adjusted), adjtime.not_adjusted);
+    fields.add("scale", adjtime.scale, adjtime.scale.to_string());
     let mut tracker = RtcTracker::new();
     for _ in 0..samples {
         let edge = look(device, LIMIT)?.edge;
@@ -219,83 +193,52 @@ fn drift(device: Option<&Path>, file: &AdjTimeFile, samples: u32) -> Result<Repo
     }
     if let Some(model) = tracker.model() {
         let ppm = model.rate * 1e6;
-        report.push(("measured_ahead", format!("{:+.6} s", model.offset), json!(model.offset)));
-        report.push(("measured_rate", format!("{ppm:+.3} ppm against the system clock"), json!(ppm)));
-        report.push(("residual", format!("{:.6} s", model.residual), json!(model.residual)));
+        fields.add("measured_ahead", format_args!("{:+.6} s", model.offset), model.offset);
+        fields.add("measured_rate", format_args!("{ppm:+.3} ppm against the system clock"), ppm);
+        fields.add("residual", format_args!("{:.6} s", model.residual), model.residual);
     }
-    Ok(report)
+    Ok(fields)
 }
 
 fn in_utc(rtc: UnixTime, scale: TimeScale) -> Result<UnixTime, RtcError> {
-    match scale {
-        TimeScale::Utc => Ok(rtc),
-        TimeScale::Local => local_to_utc(rtc, |time| Host.utc_offset(time)).map_err(RtcError::zone),
-    }
+    scale.to_utc(rtc, |time| Host.utc_offset(time)).map_err(RtcError::zone)
 }
 
-fn set_report(set: &SetOutcome) -> Report {
-    let error = set.error.map_or_else(|| "not looked at".into(), |error| format!("{error} s"));
-    let beat = if set.keeps_phase { "the chip keeps its own; the rest is in the file" } else { "follows" };
-    vec![
-        ("written", set.written.to_string(), json!(set.written.to_string())),
-        ("error", error, json!(set.error.map(NtpDuration::to_seconds_f64))),
-        ("beat", beat.into(), json!(if set.keeps_phase { "kept" } else { "follows" })),
-        ("attempts", set.attempts.to_string(), json!(set.attempts)),
-    ]
-}
-
-fn adjust_report(outcome: &AdjustOutcome) -> Report {
-    let line = |word: &str, words: String| vec![("adjusted", words, json!(word))];
+fn adjusted(outcome: &AdjustOutcome) -> Fields {
+    let mut fields = Fields::default();
+    fields.add("adjusted", outcome, matches!(outcome, AdjustOutcome::Adjusted { .. }));
     match outcome {
-        AdjustOutcome::NotDue { correction: due } => {
-            let mut report = line("not due", "no: less than a second is due".into());
-            report.push(correction(*due));
-            report
+        AdjustOutcome::NotDue { correction } => add_correction(&mut fields, *correction),
+        AdjustOutcome::Adjusted { correction, set } => {
+            add_correction(&mut fields, *correction);
+            add_setting(&mut fields, set);
         }
-        AdjustOutcome::NeverSet => line("never set", "no: it was never set, so nothing is known to be due".into()),
-        AdjustOutcome::Incredible { drift } => line("incredible", format!("no: {drift} s a day is no clock's drift")),
-        AdjustOutcome::KernelSetsIt => line("kernel", "no: the kernel sets it every 11 minutes".into()),
-        AdjustOutcome::Adjusted { correction: by, set } => {
-            let mut report = line("yes", "yes".into());
-            report.push(correction(*by));
-            report.extend(set_report(set));
-            report
-        }
-        _ => line("unknown", "unknown".into()),
+        _ => {}
     }
+    fields
 }
 
-fn drift_words(update: &DriftUpdate) -> String {
-    match update {
-        DriftUpdate::NotAsked => "left as it was".into(),
-        DriftUpdate::FirstCalibration => "to be known the next time: this was the first calibration".into(),
-        DriftUpdate::TooSoon { seconds } => format!("left as it was: only {seconds} s since the last calibration"),
-        DriftUpdate::KernelSetsIt => "left as it was: the kernel has been setting the clock".into(),
-        DriftUpdate::Updated { from, to } => format!("{to:+.6} s a day to add (was {from:+.6})"),
-        DriftUpdate::Reset { computed } => format!("reset to 0: {computed:+.6} s a day is no clock's drift"),
-        _ => "unknown".into(),
-    }
+fn add_setting(fields: &mut Fields, set: &SetOutcome) {
+    let error = set.error.map_or_else(|| "not looked at".into(), |error| format!("{} ahead", text::signed(error)));
+    let beat =
+        if set.keeps_phase { "the chip keeps its own: the error stays, and is noted in the file" } else { "follows" };
+    fields.add("written", set.written, set.written.to_string());
+    fields.add("error", error, set.error.map(NtpDuration::to_seconds_f64));
+    fields.add("beat", beat, if set.keeps_phase { "kept" } else { "follows" });
+    fields.add("attempts", set.attempts, set.attempts);
 }
 
-fn kernel_line(kernel_sets_it: bool) -> (&'static str, String, Value) {
-    let words = if kernel_sets_it { "sets it every 11 minutes" } else { "leaves it alone" };
-    ("kernel", words.into(), json!(kernel_sets_it))
+fn add_kernel(fields: &mut Fields, kernel_sets_it: bool) {
+    fields.add("kernel", if kernel_sets_it { "sets it every 11 minutes" } else { "leaves it alone" }, kernel_sets_it);
 }
 
-fn correction(due: NtpDuration) -> (&'static str, String, Value) {
-    ("correction", format!("{} for drift", text::signed(due)), json!(due.to_seconds_f64()))
+fn add_correction(fields: &mut Fields, due: NtpDuration) {
+    fields.add("correction", format_args!("{} for drift", text::signed(due)), due.to_seconds_f64());
 }
 
 /// A span that may be longer than a duration holds: decades.
 #[allow(clippy::cast_precision_loss)] // shown to the microsecond
-fn nanos(key: &'static str, nanos: i128) -> (&'static str, String, Value) {
+fn add_span(fields: &mut Fields, name: &'static str, nanos: i128) {
     let seconds = nanos as f64 * 1e-9;
-    (key, format!("{seconds:+.6} s"), json!(seconds))
-}
-
-fn scale_word(scale: TimeScale) -> &'static str {
-    match scale {
-        TimeScale::Utc => "UTC",
-        TimeScale::Local => "local time",
-    }
+    fields.add(name, format_args!("{seconds:+.6} s"), seconds);
 }

@@ -1,10 +1,7 @@
 //! Who owns a Xen guest's wall clock, and giving it to the guest.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use atomic_file::Outcome;
@@ -14,8 +11,7 @@ use ntp_examples::output::{finish, Report};
 use rackspace_ntp::Region;
 use serde_json::json;
 use xen_wallclock::{
-    enable, region_of_instance_data, region_of_xenstore, Domain, Edit, Enabled, Facts, Guest, Persistence, RegionHint,
-    Situation, Target, WallClock, KEY,
+    enable, find_region, Edit, Enabled, Facts, Persistence, RegionHint, Situation, Target, WallClock, KEY,
 };
 
 /// Who owns this Xen guest's wall clock? Give it to the guest, so that NTP can set it.
@@ -35,8 +31,8 @@ Examples:
   xen-wallclock persist --dry-run       what would change in sysctl.conf
   xen-wallclock persist                 keep it over restarts (root)
 
-Exit status: 0 if done or nothing is to be done, 1 if not; of status: 0 if NTP can
-set the clock, 1 if not. 2 for wrong arguments."
+Exit status: 0 if done or nothing is to be done, 1 if not; of status: 0 if NTP
+can set the clock, 1 if not. 2 for wrong arguments."
 )]
 struct Arguments {
     /// Look at and change the system below this directory
@@ -88,7 +84,7 @@ const ALWAYS: &str = "nothing to do: this kernel has no such switch, the wall cl
 fn status(root: &Path, as_json: bool) -> Report {
     let facts = Facts::read(root);
     let situation = Situation::of(&facts);
-    let hint = region(root, situation);
+    let hint = find_region(root, situation, PATIENCE);
     let is_success = situation.can_synchronize();
     let text = if as_json { object(&facts, situation, hint.as_ref()) } else { lines(&facts, situation, hint.as_ref()) };
     Report { text, is_success }
@@ -181,35 +177,4 @@ fn persist(arguments: &Arguments, file: Option<&PathBuf>, force: bool) -> Result
     let done = plan.apply().map_err(|error| error.to_string())?;
     let verb = if done == Outcome::Created { "made" } else { "changed" };
     Ok(Report::done(format!("{verb} {}\n", path.display())))
-}
-
-/// The region as cloud-init or, in a guest, the hypervisor names it.
-fn region(root: &Path, situation: Situation) -> Option<RegionHint> {
-    let of_cloud_init = std::fs::read(root.join("run/cloud-init/instance-data.json")).ok();
-    of_cloud_init.and_then(|json| region_of_instance_data(&json)).or_else(|| {
-        let is_guest = matches!(situation.guest, Guest::Xen { domain: Domain::DomU, .. });
-        if is_guest {
-            ask_xenstore(root)
-        } else {
-            None
-        }
-    })
-}
-
-/// Asks on a thread of its own, which is left behind when nobody answers.
-fn ask_xenstore(root: &Path) -> Option<RegionHint> {
-    use std::os::unix::fs::FileTypeExt as _;
-
-    let device = ["dev/xen/xenbus", "proc/xen/xenbus"].into_iter().map(|path| root.join(path)).find(|path| {
-        std::fs::metadata(path)
-            .is_ok_and(|metadata| metadata.file_type().is_char_device() || path.ends_with("proc/xen/xenbus"))
-    })?;
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut device = OpenOptions::new().read(true).write(true).open(device).ok()?;
-        let hint = region_of_xenstore(&mut device).ok()?;
-        device.flush().ok()?;
-        sender.send(hint).ok()
-    });
-    receiver.recv_timeout(PATIENCE).ok()
 }

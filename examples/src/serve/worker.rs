@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant as SystemInstant};
 
-use ntp_net::{Batch, Datagram, Event, SendLead, Socket, Stamp, TransmitId};
+use ntp_net::{Batch, Datagram, Event, SendLead, Socket, Stamp, TransmitId, Turn};
 use ntp_server::{Counters, DropReason, Monitor, Outcome, Server, ServerClock, TransmitToken, MAX_REQUEST};
-use ntp_types::{Instant, NtpTimestamp};
+use ntp_types::{Instant, NtpDuration, NtpTimestamp};
 
 use crate::stop::Stop;
 
@@ -15,8 +15,8 @@ use crate::stop::Stop;
 pub(super) const BATCH: usize = 64;
 /// How often a worker looks up from its socket: for the stop sign, a new clock, and to publish its counts.
 pub(super) const LOOK_UP: Duration = Duration::from_millis(500);
-/// Transmit stamps waited for at once; older ones are given up.
-const OUTSTANDING: usize = 256;
+/// Transmit stamps waited for at once; more are given up.
+const AWAITED: usize = 256;
 
 /// What the workers share with the main thread. Each touches it twice a second.
 #[derive(Debug)]
@@ -80,11 +80,20 @@ impl Shared {
     }
 }
 
-/// Why a transmit stamp is waited for.
+/// A transmit stamp that is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Awaited {
+    id: TransmitId,
+    /// Since when.
+    since: Instant,
+    purpose: Purpose,
+}
+
+/// Why.
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
-    /// To learn how long sending takes: position, and when sending began.
-    Lead(usize, NtpTimestamp),
+    /// To learn how long sending takes: the clock reading before, and how long after it sending was over.
+    Lead(Turn, NtpTimestamp, NtpDuration),
     /// For an interleaved client's next answer.
     Answer(TransmitToken),
 }
@@ -98,7 +107,7 @@ pub(super) struct Worker<'a> {
     server: Server,
     batch: Batch,
     lead: SendLead,
-    outstanding: Vec<(TransmitId, Purpose)>,
+    awaited: Vec<Awaited>,
     interleaved: Vec<(usize, TransmitToken)>,
     sent: Sent,
     generation: u64,
@@ -115,7 +124,7 @@ impl<'a> Worker<'a> {
             server,
             batch: Batch::new(BATCH, MAX_REQUEST),
             lead: SendLead::new(),
-            outstanding: Vec::with_capacity(OUTSTANDING),
+            awaited: Vec::with_capacity(AWAITED),
             interleaved: Vec::with_capacity(BATCH),
             sent: Sent::default(),
             generation: 0,
@@ -137,29 +146,34 @@ impl<'a> Worker<'a> {
                 },
             };
             let now = self.shared.now();
-            if received > 0 {
-                self.answer(received, now);
+            while self.batch.waiting() > 0 {
+                self.answer(now);
+            }
+            if !self.awaited.is_empty() {
+                self.take_stamps();
             }
             if received == 0 || now.since(looked_up) >= LOOK_UP {
-                self.look_up();
+                self.look_up(now);
                 looked_up = now;
             }
         }
-        self.look_up();
+        self.look_up(self.shared.now());
         Ok(())
     }
 
-    fn answer(&mut self, received: usize, now: Instant) {
-        let start = Stamp::user_now().time;
+    /// Answers as many of the waiting as go with one system call.
+    fn answer(&mut self, now: Instant) {
+        let reading = Stamp::user_now().time;
+        let turn = self.lead.turn(self.batch.waiting(), reading);
         let (server, lead, interleaved) = (&mut self.server, &self.lead, &mut self.interleaved);
         let (socket, shared) = (self.socket, self.shared);
         let mut position = 0;
-        self.batch.respond(|datagram, buffer| {
+        self.batch.respond_to(turn.length(), |datagram, buffer| {
             if datagram.truncated {
                 let _ = server.handle_truncated();
                 return None;
             }
-            let transmit = start + lead.at(received, position);
+            let transmit = reading + lead.at(&turn, position);
             let arrived = datagram.stamp.time;
             match server.respond_in_place(buffer, datagram.len, datagram.source, arrived, transmit, now) {
                 Outcome::Response { length } => {
@@ -176,60 +190,62 @@ impl<'a> Worker<'a> {
                 Outcome::Drop(_) => None,
             }
         });
-        let ready = Stamp::user_now().time;
-        self.lead.learn_work(received, ready.since(start));
-        self.send(ready, now);
+        if position > 0 {
+            self.send(turn, reading, now);
+        }
     }
 
-    fn send(&mut self, ready: NtpTimestamp, now: Instant) {
-        let sample = self.lead.sample(self.batch.replies(), now);
-        for position in 0..if self.interleaved.is_empty() { 0 } else { self.batch.replies() } {
-            if sample == Some(position) || self.interleaved.iter().any(|&(place, _)| place == position) {
-                self.batch.stamp(position);
-            }
+    fn send(&mut self, turn: Turn, reading: NtpTimestamp, now: Instant) {
+        // Nothing is learnt from an interleaved answer: it has a stamp of its own.
+        let is_learnt = self.interleaved.is_empty();
+        if turn.wants_stamp() && is_learnt {
+            self.batch.stamp(0);
         }
-        if let Some(position) = sample.filter(|_| self.interleaved.is_empty()) {
+        for &(position, _) in &self.interleaved {
             self.batch.stamp(position);
         }
         let report = self.socket.send_batch(&mut self.batch);
         self.sent.sent += u64::try_from(report.sent).unwrap_or(0);
         self.sent.refused += u64::try_from(report.refused).unwrap_or(0);
         self.sent.blocked += u64::try_from(report.blocked).unwrap_or(0);
-        for &(position, id) in self.batch.stamps() {
-            if sample == Some(position) {
-                self.outstanding.push((id, Purpose::Lead(position, ready)));
+        if is_learnt && (turn.wants_stamp() || turn.wants_duration()) {
+            let duration = Stamp::user_now().time.since(reading);
+            if let Some(&(_, id)) = self.batch.stamps().first() {
+                self.awaited.push(Awaited { id, since: now, purpose: Purpose::Lead(turn, reading, duration) });
+            } else if report.sent == self.batch.replies() {
+                self.lead.learn_duration(&turn, report.sent, duration);
             }
+        }
+        for &(position, id) in self.batch.stamps() {
             if let Some(&(_, token)) = self.interleaved.iter().find(|&&(place, _)| place == position) {
-                self.outstanding.push((id, Purpose::Answer(token)));
+                self.awaited.push(Awaited { id, since: now, purpose: Purpose::Answer(token) });
             }
         }
         self.interleaved.clear();
-        if !self.outstanding.is_empty() {
-            self.take_stamps();
-        }
     }
 
     /// Takes the transmit stamps that have come.
     fn take_stamps(&mut self) {
-        let Self { socket, outstanding, lead, server, .. } = self;
-        while let Ok(event) = socket.next_event(&mut []) {
+        let Self { socket, awaited, lead, server, .. } = self;
+        while !awaited.is_empty() {
+            let Ok(event) = socket.next_event(&mut []) else { break };
             let Event::Transmitted(left) = event else { continue };
-            outstanding.retain(|&(id, purpose)| {
-                if id == left.id {
-                    match purpose {
-                        Purpose::Lead(position, ready) => lead.learn_send(position, left.stamp.time.since(ready)),
-                        Purpose::Answer(token) => server.handle_transmitted(token, left.stamp.time),
-                    }
+            let Some(place) = awaited.iter().position(|awaited| awaited.id == left.id) else { continue };
+            match awaited.swap_remove(place).purpose {
+                Purpose::Lead(turn, reading, duration) => {
+                    lead.learn_stamp(&turn, left.stamp.time.since(reading), duration);
                 }
-                id != left.id
-            });
+                Purpose::Answer(token) => server.handle_transmitted(token, left.stamp.time),
+            }
         }
-        if outstanding.len() > OUTSTANDING {
-            outstanding.drain(..outstanding.len() - OUTSTANDING);
+        if awaited.len() > AWAITED {
+            awaited.drain(..awaited.len() - AWAITED);
         }
     }
 
-    fn look_up(&mut self) {
+    fn look_up(&mut self, now: Instant) {
+        // An interface that does not stamp must not cost a system call for each batch.
+        self.awaited.retain(|awaited| now.since(awaited.since) < LOOK_UP);
         let generation = self.shared.generation.load(Ordering::Acquire);
         if generation != self.generation {
             self.generation = generation;

@@ -15,6 +15,7 @@ use ntp_types::{
 
 use crate::association::{reference_id_of, Answer, Association, Ignored, Request};
 use crate::pool::{Pool, PoolId};
+use crate::watch::Watch;
 use crate::{Event, PoolConfig, SourceConfig, SystemConfig};
 
 /// Events kept for a caller that does not fetch them; older ones are forgotten.
@@ -84,6 +85,7 @@ pub struct System<E: Engine> {
     random: u64,
     strangers: u64,
     places_stale: bool,
+    watch: Watch,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +126,7 @@ impl<E: Engine> System<E> {
             random: config.seed,
             strangers: 0,
             places_stale: false,
+            watch: Watch::default(),
         }
     }
 
@@ -304,6 +307,7 @@ impl<E: Engine> System<E> {
     /// What was done to our clock, by us or by anybody else.
     pub fn handle_applied(&mut self, applied: &Applied) {
         self.engine.handle_applied(&mut self.states, applied);
+        self.watch.handle_applied(applied);
         if applied.stepped == NtpDuration::ZERO {
             return;
         }
@@ -319,6 +323,31 @@ impl<E: Engine> System<E> {
     /// A leap second has just passed on our clock.
     pub fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
         self.engine.handle_leap(leap, now);
+        self.watch.handle_leap(leap);
+    }
+
+    /// The machine has just woken after `slept`, which the raw clock did not count.
+    ///
+    /// Its clock is unsynchronised until sources have confirmed it: they are asked at once, with a volley where
+    /// [`iburst`](SourceConfig::iburst) allows one. Frequency and paths stay known.
+    pub fn handle_suspended(&mut self, slept: Duration, now: Instant) {
+        self.note(Event::Suspended { slept });
+        self.lose_offset(now);
+        // Whoever woke the machine has set its clock.
+        self.watch.start_over();
+    }
+
+    /// Our clock showed `time` at `at`. One that has moved against the raw clock by more than 0.1 s beyond what was applied
+    /// was set by somebody else, or restored from an image: what follows is as after a sleep.
+    ///
+    /// [`poll_transmit`](Self::poll_transmit) takes its reading in by itself; to be called before datagrams are handed in
+    /// that came after a longer wait, because their timestamps may lie on both sides of the move.
+    pub fn handle_reading(&mut self, time: NtpTimestamp, at: Instant) {
+        let Self { engine, states, watch, .. } = self;
+        if let Some(by) = watch.handle_reading(time, at, || engine.system(states, at).leap) {
+            self.note(Event::ClockMoved { by });
+            self.lose_offset(at);
+        }
     }
 
     // Actions out.
@@ -327,6 +356,7 @@ impl<E: Engine> System<E> {
     ///
     /// `departure` is our clock's time at `now`; `nonce` a fresh random number for each call.
     pub fn poll_transmit(&mut self, now: Instant, departure: NtpTimestamp, nonce: u64) -> Option<Transmit> {
+        self.handle_reading(departure, now);
         self.assign_places();
         loop {
             let (due, slot) = *self.queue.first()?;
@@ -431,6 +461,21 @@ impl<E: Engine> System<E> {
             self.queue.insert((due, slot));
         }
         held.queued = due;
+    }
+
+    /// Nothing is known of our clock's offset any more.
+    fn lose_offset(&mut self, now: Instant) {
+        self.command = None;
+        self.engine.handle_discontinuity(&mut self.states, now);
+        for slot in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
+            if let Some(held) = self.slots.get_mut(index(slot)).and_then(|place| place.held.as_mut()) {
+                // Later than `now`: what was sent at this very moment counts as sent before.
+                held.association.handle_discontinuity(now + FIRST_SPACING * (1 + slot % FIRST_SPREAD));
+            }
+            self.requeue(slot);
+        }
+        self.refresh_polls();
+        self.watch_status(now);
     }
 
     fn ask(&mut self, slot: u32, now: Instant, departure: NtpTimestamp, nonce: u64) -> Option<Request> {

@@ -24,6 +24,7 @@ pub struct Recorder {
     pub verdicts: BTreeMap<usize, Verdict>,
     pub applied: Vec<Applied>,
     pub reaches: Vec<(usize, u8)>,
+    pub discontinuities: Vec<Instant>,
     pub status: Status,
     pub system_peer: Option<usize>,
     pub samples: Vec<(u32, Sample)>,
@@ -65,6 +66,10 @@ impl Engine for Recorder {
 
     fn handle_applied(&mut self, _: &mut [Notes], applied: &Applied) {
         self.applied.push(*applied);
+    }
+
+    fn handle_discontinuity(&mut self, _: &mut [Notes], now: Instant) {
+        self.discontinuities.push(now);
     }
 
     fn handle_leap(&mut self, _: LeapIndicator, _: Instant) {}

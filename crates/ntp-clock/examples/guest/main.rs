@@ -1,8 +1,8 @@
 //! What only a machine whose clock may be changed can show: run inside a virtual one by `.ci/vm/clock`, never on a host.
 //!
 //! `clock`: the kernel's clock, its traps and slews. `rtc`: the hardware clock. `boot DISK`: over a reboot. `hwclock`: beside
-//! the real hwclock. `agent`: ntp-agent, from a clock that is decades wrong. The exit status is the number of checks that failed. `reference PORT` runs on the host and tells the
-//! time by UDP.
+//! the real hwclock. `zone local|utc`: the first zone the kernel is told. `agent`: ntp-agent, from a clock that is decades wrong.
+//! The exit status is the number of checks that failed. `reference PORT` runs on the host and tells the time by UDP.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test
 
@@ -12,6 +12,7 @@ mod check;
 mod clock;
 mod hwclock;
 mod rtc;
+mod zone;
 
 use std::net::UdpSocket;
 
@@ -26,10 +27,12 @@ fn main() {
         ["clock"] => clock::run(&mut checks),
         ["rtc"] => rtc::run(&mut checks),
         ["rtc-local"] => rtc::there_and_back(&mut checks, ntp_clock::rtc::TimeScale::Local),
+        ["zone", scale] => zone::run(&mut checks, scale),
+        ["in-zone", scale] => zone::inside(&mut checks, scale),
         ["hwclock"] => hwclock::run(&mut checks),
         ["agent"] => agent::run(&mut checks),
         ["boot", disk] => boot::run(&mut checks, disk),
-        _ => panic!("clock | rtc | hwclock | boot DISK | reference PORT"),
+        _ => panic!("clock | rtc | zone local|utc | hwclock | boot DISK | agent | reference PORT"),
     }
     std::process::exit(checks.finish());
 }

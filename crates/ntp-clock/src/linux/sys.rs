@@ -39,6 +39,8 @@ fn clock_id(clock: ClockId) -> libc::clockid_t {
     match clock {
         ClockId::Realtime => libc::CLOCK_REALTIME,
         ClockId::MonotonicRaw => libc::CLOCK_MONOTONIC_RAW,
+        ClockId::Monotonic => libc::CLOCK_MONOTONIC,
+        ClockId::Boottime => libc::CLOCK_BOOTTIME,
         ClockId::Descriptor(fd) => ClockId::of_descriptor(fd),
     }
 }

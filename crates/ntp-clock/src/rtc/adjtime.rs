@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use atomic_file::{AtomicError, Outcome, Snapshot};
 use ntp_types::{NtpDuration, UnixTime};
 
+use crate::rtc::zone::local_to_utc;
 use crate::rtc::RtcError;
 
 /// Whose time the hardware clock shows.
@@ -68,9 +69,50 @@ pub enum DriftUpdate {
     },
 }
 
+/// `UTC`, `local time`.
+impl fmt::Display for TimeScale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Utc => "UTC",
+            Self::Local => "local time",
+        })
+    }
+}
+
+impl TimeScale {
+    /// The moment at which the hardware clock shows `rtc`. `offset_at` gives the zone's seconds east of Greenwich.
+    ///
+    /// # Errors
+    /// As `offset_at`.
+    pub fn to_utc<E>(self, rtc: UnixTime, offset_at: impl Fn(UnixTime) -> Result<i32, E>) -> Result<UnixTime, E> {
+        match self {
+            Self::Utc => Ok(rtc),
+            Self::Local => local_to_utc(rtc, offset_at),
+        }
+    }
+}
+
+/// What became of the drift, as a sentence.
+impl fmt::Display for DriftUpdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("left as it was"),
+            Self::FirstCalibration => f.write_str("to be known the next time: this was the first calibration"),
+            Self::TooSoon { seconds } => {
+                write!(f, "left as it was: only {seconds} s since the last calibration, four hours are needed")
+            }
+            Self::KernelSetsIt => f.write_str("left as it was: the kernel has been setting the clock"),
+            Self::Updated { from, to } => write!(f, "{to:+.6} s a day to add (was {from:+.6})"),
+            Self::Reset { computed } => write!(f, "reset to 0: {computed:+.6} s a day is no clock's drift"),
+        }
+    }
+}
+
 const SECONDS_PER_DAY: f64 = 86_400.0;
 /// The drift beyond which hwclock does not believe it, in seconds a day. Source: `MAX_DRIFT`.
 pub(crate) const MAX_DRIFT: f64 = 2_145.0;
+/// From here on a number written with its six decimals may not leave room for the two beside it.
+const TOO_LONG: f64 = 1e15;
 /// The shortest time between calibrations, in seconds.
 const MIN_CALIBRATION: i64 = 4 * 3_600;
 
@@ -158,10 +200,13 @@ impl AdjTime {
     }
 }
 
-/// The file's text as hwclock writes it.
+/// The file's text as hwclock writes it; but a number too long for lines of 80 octets, which hwclock writes and cannot read,
+/// is written as 0.
 impl fmt::Display for AdjTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { drift_factor, last_adjustment, not_adjusted, last_calibration, scale } = self;
+        let Self { last_adjustment, last_calibration, scale, .. } = self;
+        let [drift_factor, not_adjusted] =
+            [self.drift_factor, self.not_adjusted].map(|number| if number.abs() < TOO_LONG { number } else { 0.0 });
         let scale = if *scale == TimeScale::Local { "LOCAL" } else { "UTC" };
         writeln!(f, "{drift_factor:.6} {last_adjustment} {not_adjusted:.6}\n{last_calibration}\n{scale}")
     }

@@ -1,12 +1,13 @@
 //! What is done at boot and at shutdown: the system clock from the hardware clock, and the other way round.
 
+use core::fmt;
 use core::time::Duration;
 
 use ntp_types::{NtpDuration, UnixTime};
 
 use crate::kernel::Kernel;
 use crate::rtc::adjtime::MAX_DRIFT;
-use crate::rtc::zone::{local_to_utc, moved, utc_to_local};
+use crate::rtc::zone::{moved, utc_to_local};
 use crate::rtc::{AdjTime, DriftUpdate, Edge, Rtc, RtcDevice, RtcError, SetOptions, SetOutcome, TimeScale};
 use crate::{ClockError, ClockStatus, Operation, SystemClock};
 
@@ -77,6 +78,19 @@ pub enum AdjustOutcome {
     },
 }
 
+/// Whether it was adjusted, and why not.
+impl fmt::Display for AdjustOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotDue { .. } => f.write_str("no: less than a second is due"),
+            Self::NeverSet => f.write_str("no: it was never set, so nothing is known to be due"),
+            Self::Incredible { drift } => write!(f, "no: {drift} s a day is no clock's drift"),
+            Self::KernelSetsIt => f.write_str("no: the kernel sets it every 11 minutes"),
+            Self::Adjusted { .. } => f.write_str("yes"),
+        }
+    }
+}
+
 const EDGE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Sets the system clock from an edge of the hardware clock, and tells the kernel the time zone.
@@ -92,10 +106,7 @@ pub fn hctosys<K: Kernel>(clock: &mut SystemClock<K>, edge: &Edge, adjtime: &Adj
     let corrected = moved(edge.rtc, i128::from(correction.to_nanos()));
     let offset_at = |time| clock.kernel().utc_offset(time);
     let zone_error = |errno| ClockError::system(Operation::TimeZone, errno);
-    let time = match adjtime.scale {
-        TimeScale::Utc => corrected,
-        TimeScale::Local => local_to_utc(corrected, offset_at).map_err(zone_error)?,
-    };
+    let time = adjtime.scale.to_utc(corrected, offset_at).map_err(zone_error)?;
     let minutes_west = -offset_at(time).map_err(zone_error)? / 60;
     if adjtime.scale == TimeScale::Utc {
         clock.kernel().set_time_zone(0).map_err(zone_error)?;

@@ -1,5 +1,6 @@
 //! Reading at the moment at which a second begins.
 
+use core::fmt;
 use core::time::Duration;
 
 use ntp_types::{Instant, UnixTime};
@@ -19,6 +20,17 @@ pub enum EdgeMethod {
     BusyWait,
     /// `/sys/class/rtc` was read until it changed.
     Sysfs,
+}
+
+/// `interrupt`, `busy-wait`, `sysfs`.
+impl fmt::Display for EdgeMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "interrupt",
+            Self::BusyWait => "busy-wait",
+            Self::Sysfs => "sysfs",
+        })
+    }
 }
 
 /// A second of the hardware clock beginning.

@@ -13,10 +13,11 @@ use crate::{ClockError, Operation};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)]
 pub struct SetOptions {
-    /// How long before the second it writes the chip lets it begin. `None`: by the driver, 0.5 s for `rtc_cmos` and where
-    /// the driver is not known, 0 for others.
+    /// How far into a second that second is written, so that the chip lets the next begin in time. `None`: by the driver, 0.5 s
+    /// for `rtc_cmos` and where the driver is not known, 0 for others; a verified attempt that shows it wrong is repeated with
+    /// what it showed.
     pub delay: Option<Duration>,
-    /// Whether to look at the next edge. Takes up to a second, or a few where the first attempt was not good.
+    /// Whether to look at the next edge. Takes up to a second; some more where the first attempt was not good, ten at most.
     pub verify: bool,
     /// What counts as good.
     pub tolerance: Duration,
@@ -41,11 +42,16 @@ pub struct SetOutcome {
     pub attempts: u32,
     /// How far the clock is ahead of what it should show, measured at its edge; `None` when that was not looked at.
     pub error: Option<NtpDuration>,
-    /// The chip goes on with its own beat when it is set: the error cannot be written away, only remembered.
+    /// The chip goes on with its own beat when it is set: the error, half a second at most, cannot be written away, only
+    /// remembered.
     pub keeps_phase: bool,
 }
 
 /// The MC146818's divider is reset when it is set, and lets the next second begin half a second later.
+///
+/// Not with AMD's and Hygon's, whose register A has another meaning for that bit: since 5.18 Linux leaves it alone there
+/// (`apply_amd_register_a_behavior`). Nothing else in Linux touches the divider but setting: alarms, interrupts and suspending go
+/// to registers B and C, `/dev/nvram` begins behind both, and the driver's start writes register A as it is. So the beat stays.
 const CMOS_DELAY: Duration = Duration::from_millis(500);
 /// Later than this after the moment, times the number of attempts, it is not written but waited for the next one.
 const LATE: Duration = Duration::from_millis(5);
@@ -53,6 +59,8 @@ const LATE: Duration = Duration::from_millis(5);
 const SPIN: Duration = Duration::from_millis(10);
 const MAX_ATTEMPTS: u32 = 10;
 const EDGE_LIMIT: Duration = Duration::from_secs(3);
+/// Two edges as close as this, in nanoseconds, were not noticed late by chance.
+const AGREE: i128 = 2_000_000;
 const SECOND: i128 = 1_000_000_000;
 
 impl<D: RtcDevice, K: Kernel> Rtc<D, K> {
@@ -62,46 +70,59 @@ impl<D: RtcDevice, K: Kernel> Rtc<D, K> {
     /// # Errors
     /// [`RtcError`] when the device refuses, cannot hold the date, or the machine never hits the moment.
     pub fn set(&self, ahead_nanos: i128, options: &SetOptions) -> Result<SetOutcome, RtcError> {
-        let mut outcome = self.write_at_moment(ahead_nanos, options)?;
-        if !options.verify {
+        let usual = i128::from(options.delay.unwrap_or_else(|| self.usual_delay()).subsec_nanos());
+        let mut outcome = self.write_at_moment(ahead_nanos, usual)?;
+        let Some(first) = self.verify(&mut outcome, ahead_nanos, options) else { return Ok(outcome) };
+        // So as the chip was seen to take it: either it works, or the beat proves to be the chip's own.
+        let seen = delay_of(&outcome, &first);
+        let mut outcome = self.write_again(&outcome, ahead_nanos, seen)?;
+        let Some(second) = self.verify(&mut outcome, ahead_nanos, options) else { return Ok(outcome) };
+        outcome.keeps_phase = has_same_phase(&first, &second, options.tolerance.saturating_mul(2));
+        if outcome.error.is_some_and(|error| error.unsigned_abs() <= CMOS_DELAY) {
             return Ok(outcome);
         }
-        let Some(first) = self.verified(ahead_nanos, 2) else { return Ok(outcome) };
-        outcome.error = Some(error_of(&first, ahead_nanos));
-        if is_within(outcome.error, options.tolerance) {
-            return Ok(outcome);
-        }
-        // Once more: either it works, or the beat proves to be the chip's own.
-        let attempts = outcome.attempts;
-        let mut outcome = self.write_at_moment(ahead_nanos, options)?;
-        outcome.attempts += attempts;
-        if let Some(second) = self.verified(ahead_nanos, 3) {
-            outcome.error = Some(error_of(&second, ahead_nanos));
-            outcome.keeps_phase = !is_within(outcome.error, options.tolerance)
-                && has_same_phase(&first, &second, options.tolerance.saturating_mul(2));
-        }
+        // The nearest second to such a beat is the one that is written half-way between two of the system's.
+        let keeps_phase = outcome.keeps_phase;
+        let mut outcome = self.write_again(&outcome, ahead_nanos, if keeps_phase { SECOND / 2 } else { usual })?;
+        outcome.keeps_phase = self.verify(&mut outcome, ahead_nanos, options).is_some() && keeps_phase;
         Ok(outcome)
     }
 
-    /// The edge after setting: the best of up to `looks`, until one is good beyond doubt. `None` when the clock does not say.
-    fn verified(&self, ahead_nanos: i128, looks: u32) -> Option<Edge> {
+    fn write_again(&self, before: &SetOutcome, ahead_nanos: i128, delay: i128) -> Result<SetOutcome, RtcError> {
+        let outcome = self.write_at_moment(ahead_nanos, delay)?;
+        Ok(SetOutcome { attempts: before.attempts + outcome.attempts, ..outcome })
+    }
+
+    /// Notes how far it is off; gives back the edge where that is too far, and nothing where it is good or cannot be told.
+    fn verify(&self, outcome: &mut SetOutcome, ahead_nanos: i128, options: &SetOptions) -> Option<Edge> {
+        if !options.verify {
+            return None;
+        }
+        let edge = self.edge_after_setting(ahead_nanos)?;
+        outcome.error = Some(error_of(&edge, ahead_nanos));
+        Some(edge).filter(|_| !is_within(outcome.error, options.tolerance))
+    }
+
+    /// The best of up to three edges, until one is good beyond doubt or two agree. `None` when the clock does not say.
+    fn edge_after_setting(&self, ahead_nanos: i128) -> Option<Edge> {
         let mut best: Option<Edge> = None;
-        for _ in 0..looks {
+        for _ in 0..3 {
             let Ok(edge) = self.read_at_edge(EDGE_LIMIT) else { break };
+            let before = best;
             // Noticed late, the hardware clock looks behind: never ahead.
             if best.map_or(true, |best| edge.ahead_nanos() > best.ahead_nanos()) {
                 best = Some(edge);
             }
-            if error_of(&edge, ahead_nanos).abs() < NtpDuration::from_nanos(5_000_000) {
+            let agree = |before: Edge| (edge.ahead_nanos() - before.ahead_nanos()).abs() < AGREE;
+            if error_of(&edge, ahead_nanos).abs() < NtpDuration::from_nanos(5_000_000) || before.is_some_and(agree) {
                 break;
             }
         }
         best
     }
 
-    fn write_at_moment(&self, ahead_nanos: i128, options: &SetOptions) -> Result<SetOutcome, RtcError> {
-        let delay = options.delay.unwrap_or_else(|| self.usual_delay());
-        let delay = i128::from(delay.subsec_nanos());
+    /// Writes a second `delay` nanoseconds after it began.
+    fn write_at_moment(&self, ahead_nanos: i128, delay: i128) -> Result<SetOutcome, RtcError> {
         let mut late = Duration::ZERO;
         for attempt in 1..=MAX_ATTEMPTS {
             let now = self.wanted_time(ahead_nanos)?;
@@ -167,6 +188,12 @@ fn error_of(edge: &Edge, ahead_nanos: i128) -> NtpDuration {
 
 fn is_within(error: Option<NtpDuration>, tolerance: Duration) -> bool {
     error.is_some_and(|error| error.unsigned_abs() <= tolerance)
+}
+
+/// How far into a second it is to be written by a chip that let the next one begin at `edge`, in nanoseconds.
+fn delay_of(set: &SetOutcome, edge: &Edge) -> i128 {
+    let counted = edge.rtc.to_nanos() - set.written.to_nanos();
+    counted - (edge.system.to_nanos() - set.at.to_nanos())
 }
 
 /// Whether two edges lie at the same place in the system clock's second.

@@ -40,6 +40,8 @@ pub struct State {
     steered_monotonic: i128,
     /// The structure's time is left empty, as a simulator does.
     pub has_no_time: bool,
+    /// Nanoseconds slept through; `None` where the kernel cannot say.
+    pub asleep: Option<u128>,
     /// How long a call takes.
     pub call: Duration,
     pub calls: usize,
@@ -64,6 +66,7 @@ impl SimKernel {
         };
         Self(Rc::new(RefCell::new(State {
             raw: 5_000_000_000,
+            asleep: Some(0),
             real: start.to_nanos() << 32,
             timex,
             single_left: 0,
@@ -253,6 +256,11 @@ impl Kernel for SimKernel {
                 UnixTime::from_nanos(state.steered_monotonic >> 32).ok_or(Errno::EINVAL)
             }
             ClockId::MonotonicRaw => UnixTime::from_nanos(state.raw as i128).ok_or(Errno::EINVAL),
+            ClockId::Monotonic => UnixTime::from_nanos(state.raw as i128).ok_or(Errno::EINVAL),
+            ClockId::Boottime => {
+                let asleep = state.asleep.ok_or(Errno::EINVAL)?;
+                UnixTime::from_nanos((state.raw + asleep) as i128).ok_or(Errno::EINVAL)
+            }
             _ => UnixTime::from_nanos(state.real >> 32).ok_or(Errno::EINVAL),
         })
     }

@@ -1,5 +1,7 @@
 //! The delays of one path: its base, its typical excess, and whether the path has become another one.
 
+use crate::total::sort;
+
 /// Delays remembered. 128 → 512 brought a fifth at a fixed poll of 64 s; more did no harm.
 pub(crate) const WINDOW: usize = 1024;
 /// Samples that make a change of path believable.
@@ -42,13 +44,17 @@ impl Delays {
         if self.len == WINDOW {
             let oldest = self.arrived.get(self.next).copied().unwrap_or_default();
             let place = self.place(oldest);
-            self.sorted.copy_within((place + 1).min(self.len)..self.len, place);
+            if let Some(tail @ [_, ..]) = self.sorted.get_mut(place..self.len) {
+                tail.copy_within(1.., 0);
+            }
             self.len -= 1;
         }
         let place = self.place(delay);
-        self.sorted.copy_within(place..self.len, place + 1);
-        if let Some(slot) = self.sorted.get_mut(place) {
-            *slot = delay;
+        if let Some(tail @ [_, ..]) = self.sorted.get_mut(place..=self.len) {
+            tail.copy_within(..tail.len() - 1, 1);
+            if let Some(slot) = tail.first_mut() {
+                *slot = delay;
+            }
         }
         if let Some(slot) = self.arrived.get_mut(self.next) {
             *slot = delay;
@@ -84,7 +90,7 @@ impl Delays {
         for (back, slot) in recent.iter_mut().enumerate() {
             *slot = self.arrived.get((self.next + WINDOW - 1 - back) % WINDOW).copied()?;
         }
-        recent.sort_unstable_by(f32::total_cmp);
+        sort(&mut recent, |a, b| a.total_cmp(b).is_lt());
         let (low, middle) = (recent.first().copied()?, recent.get(CHANGE / 2).copied()?);
         // The recent ones stand above nearly all others, so the older ones are the front of the sorted order.
         let older = self.len - CHANGE;

@@ -5,6 +5,7 @@ use ntp_types::{Applied, Frequency, Instant, LeapIndicator, NtpDuration, Poll};
 use crate::engine::{Decision, SourceEstimate, SourceOptions, SystemEstimate};
 use crate::policy::{Governor, Policy, PolicyError, Refusal};
 use crate::sample::Sample;
+use crate::total::{bounded, within};
 use crate::Ledger;
 
 use super::bank::{Estimate, LEAST_VARIANCE};
@@ -14,6 +15,8 @@ use super::steering::slew_time;
 
 /// Samples of the system while every slew is quick.
 const STARTING: u32 = 12;
+/// Variance that a rest adds to the frequency, (0.2 ppm)²: the machine wakes at another temperature.
+const REST_FREQUENCY: f64 = 4e-14;
 
 /// The adaptive engine, fusing up to `N` sources; more are measured and shown.
 ///
@@ -139,7 +142,7 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
 
     fn preset_frequency(&mut self, frequency: Frequency, deviation: Frequency) {
         let deviation = deviation.to_ratio();
-        self.preset = (frequency.to_ratio(), (deviation * deviation).clamp(LEAST_VARIANCE, UNKNOWN_FREQUENCY));
+        self.preset = (frequency.to_ratio(), within(deviation * deviation, LEAST_VARIANCE, UNKNOWN_FREQUENCY));
     }
 
     fn handle_sample(&mut self, sources: &mut [Source], index: usize, sample: &Sample, now: Instant) -> Decision {
@@ -178,6 +181,21 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         }
     }
 
+    fn handle_discontinuity(&mut self, sources: &mut [Source], now: Instant) {
+        if let Some(estimate) = self.fusion.estimate(sources, now) {
+            let (frequency, variance) = known_frequency(&estimate);
+            self.preset = (frequency, (variance + REST_FREQUENCY).min(UNKNOWN_FREQUENCY));
+        }
+        self.ledger.handle_discontinuity(now);
+        self.governor.restart();
+        self.origin = None;
+        self.updated = None;
+        self.fusion.start_over();
+        for source in sources {
+            source.start_over();
+        }
+    }
+
     fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
         self.governor.handle_leap(leap, now);
     }
@@ -198,7 +216,7 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         // One that brings no time is asked no more often than those that do.
         let (min, max) = source.polls();
         let members = self.fusion.member_indices().filter_map(|i| sources.get(i));
-        members.map(|member| member.planner.poll()).max().map_or(min, |poll| poll.clamp(min, max))
+        members.map(|member| member.planner.poll()).max().map_or(min, |poll| bounded(poll, min, max))
     }
 
     fn source(&self, sources: &[Source], index: usize, now: Instant) -> SourceEstimate {
@@ -217,5 +235,5 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
 /// What an estimate says now of a frequency, for a witness that starts.
 pub(super) fn known_frequency(estimate: &Estimate) -> (f64, f64) {
     // Not below (1 ppb)²: a source may run at a rate of its own.
-    (estimate.frequency, estimate.ff.clamp(1e-18, UNKNOWN_FREQUENCY))
+    (estimate.frequency, within(estimate.ff, 1e-18, UNKNOWN_FREQUENCY))
 }

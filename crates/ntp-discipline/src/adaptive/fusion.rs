@@ -7,6 +7,7 @@
 use ntp_types::{Instant, NtpDuration};
 
 use crate::policy::{Policy, SmearGuard};
+use crate::total::{sort, within};
 
 use super::bank::Estimate;
 use super::engine::known_frequency;
@@ -57,6 +58,8 @@ pub(super) struct Fusion<const N: usize> {
     /// What the last votes found.
     pub(super) selection: Selection<N>,
     asymmetry: Asymmetry,
+    /// The biases as they were when the clock lost its offset: asymmetry does not change with it.
+    biases: [f64; N],
     first_sample: Option<Instant>,
     /// No majority was ever reached: the joint estimate holds the level and learns the frequency.
     pub(super) undecided: bool,
@@ -71,9 +74,19 @@ impl<const N: usize> Fusion<N> {
             members: [false; N],
             selection: Selection { possible: [false; N], agreeing: [false; N], majority: false },
             asymmetry: Asymmetry::new(),
+            biases: [0.0; N],
             first_sample: None,
             undecided: false,
         }
+    }
+
+    /// As before the first sample, but for what is known of the paths.
+    pub(super) fn start_over(&mut self) {
+        *self = Self { asymmetry: self.asymmetry, biases: self.biases(), ..Self::new() };
+    }
+
+    fn biases(&self) -> [f64; N] {
+        self.joint.as_ref().map_or(self.biases, Joint::biases)
     }
 
     /// The system's estimate at `now`.
@@ -131,7 +144,7 @@ impl<const N: usize> Fusion<N> {
     /// How far from true time the members can be together, in seconds: of the nearest f + 1 of them the furthest, its bias
     /// included, where f may lie. At least one of those is right.
     pub(super) fn distance(&self, sources: &[Source]) -> f64 {
-        let biases = self.joint.as_ref().map_or([0.0; N], Joint::biases);
+        let biases = self.biases();
         let mut distances = [f64::INFINITY; N];
         for (i, slot) in distances.iter_mut().enumerate().filter(|(i, _)| self.is_member(*i)) {
             let bias = biases.get(i).copied().unwrap_or_default();
@@ -140,7 +153,7 @@ impl<const N: usize> Fusion<N> {
                     .get(i)
                     .map_or(f64::INFINITY, |source| source.distance() + source.path.unseen() + source.doubt);
         }
-        distances.sort_unstable_by(f64::total_cmp);
+        sort(&mut distances, |a, b| a.total_cmp(b).is_lt());
         let count = self.members.iter().filter(|&&is| is).count();
         let liars = count.saturating_sub(1) / 2;
         distances.get(liars).copied().unwrap_or(f64::INFINITY)
@@ -316,10 +329,10 @@ impl<const N: usize> Fusion<N> {
     /// Builds the joint estimate from the members' witnesses at `now`; biases are kept, `bounded` or as they are.
     pub(super) fn build(&mut self, sources: &[Source], now: Instant, bounded: bool) {
         let members = self.as_members(sources, now);
-        let mut biases = self.joint.as_ref().map_or([0.0; N], Joint::biases);
+        let mut biases = self.biases();
         for (bias, member) in biases.iter_mut().zip(&members) {
             let most = member.map_or(0.0, |m| if bounded { BIAS_KEPT * m.bias_deviation } else { f64::MAX });
-            *bias = bias.clamp(-most, most);
+            *bias = within(*bias, -most, most);
         }
         self.at = now;
         self.joint = Some(Joint::build(&members, &biases));

@@ -3,6 +3,7 @@
 use super::bank::Estimate;
 use super::delays::Delays;
 use super::observation::Observation;
+use crate::total::within;
 
 /// Expected excess of the smallest of k delays over the true base, in units of spread / √k.
 ///
@@ -141,7 +142,7 @@ impl Path {
             self.queued_down = self.queued_up;
         }
         let both = 2.0 * observation.half_width;
-        let up = (observation.half_width + residual).clamp(0.0, both);
+        let up = within(observation.half_width + residual, 0.0, both);
         self.queued_up = QUEUE_MEMORY * self.queued_up + up;
         self.queued_down = QUEUE_MEMORY * self.queued_down + (both - up);
         self.weight = QUEUE_MEMORY * self.weight + 1.0;

@@ -5,6 +5,8 @@
 
 use ntp_types::Poll;
 
+use crate::total::bounded;
+
 /// Exponents of the first intervals, in log2 seconds: a burst, then a start of the frequency. 91 s in all.
 const WARM_UP: [i8; 11] = [1, 1, 1, 1, 1, 1, 2, 3, 4, 4, 5];
 /// Samples before the interval may grow, and samples at each interval before it grows further: the same number of
@@ -66,7 +68,7 @@ impl Planner {
         }
         let growth = |poll: Poll| variance(poll.interval().as_secs_f64() / shared) - now;
         let sample = (SAMPLE_VARIANCE * spread * spread).max(LEAST_SAMPLE);
-        let poll = self.poll.clamp(min, max);
+        let poll = bounded(self.poll, min, max);
         let (longer, same) = (growth(poll.longer()), growth(poll));
         let next = if self.samples > GROW_FROM
             && self.held >= HELD
@@ -79,14 +81,14 @@ impl Planner {
             poll.shorter()
         } else {
             poll
-        }
-        .clamp(min, max);
+        };
+        let next = bounded(next, min, max);
         self.held = if next == self.poll { self.held.saturating_add(1) } else { 0 };
         self.poll = next;
     }
 
     /// Something unexpected was seen: look again soon.
     pub(crate) fn hurry(&mut self, min: Poll) {
-        self.poll = self.poll.clamp(Poll::MIN, min);
+        self.poll = self.poll.min(min);
     }
 }

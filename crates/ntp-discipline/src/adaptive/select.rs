@@ -4,6 +4,8 @@
 //! 2. Who agrees to the accuracy that statistics and the learnt asymmetry of paths allow.
 //! 3. Whose frequency agrees: a source that drifts away is told long before its offset leaves the others'.
 
+use crate::total::{sort, within};
+
 /// Hysteresis: members are judged within this many deviations, others within fewer.
 const MEMBER_WIDTH: f64 = 4.0;
 const OTHER_WIDTH: f64 = 2.5;
@@ -87,7 +89,7 @@ impl Asymmetry {
         let gain = (1.0 / (ASYMMETRY_GAIN.0 + self.learnt)).max(ASYMMETRY_GAIN.1);
         self.learnt += 1.0;
         let value = (1.0 - gain) * self.value + gain * ASYMMETRY_SCALE * typical;
-        self.value = value.clamp(ASYMMETRY.0, ASYMMETRY.1);
+        self.value = within(value, ASYMMETRY.0, ASYMMETRY.1);
     }
 }
 
@@ -237,7 +239,7 @@ fn median<const N: usize>(values: impl Iterator<Item = f64>) -> Option<f64> {
         *slot = value;
         len += 1;
     }
-    sorted.sort_unstable_by(f64::total_cmp);
+    sort(&mut sorted, |a, b| a.total_cmp(b).is_lt());
     sorted.get(..len)?.get(len.checked_sub(1)? / 2).copied()
 }
 

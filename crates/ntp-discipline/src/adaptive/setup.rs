@@ -6,6 +6,7 @@ use super::fusion::{Fused, Fusion};
 use super::joint::Joint;
 use super::select::Candidate;
 use super::source::{Source, Taken};
+use crate::total::within;
 
 /// How long the first set-up waits for every source to have a vote, in seconds.
 const PATIENCE: f64 = 12.0;
@@ -62,6 +63,6 @@ impl<const N: usize> Fusion<N> {
         self.members = candidates.map(|candidate| candidate.live);
         let members = self.as_members(sources, now);
         self.at = now;
-        self.joint = Some(Joint::undecided(&members, clock.clamp(lowest, highest), highest - lowest));
+        self.joint = Some(Joint::undecided(&members, within(clock, lowest, highest), highest - lowest));
     }
 }

@@ -213,6 +213,15 @@ impl Source {
         Taken::Absorbed(observation)
     }
 
+    /// Forgets what was measured of the clock; what is known of the path stays.
+    pub(crate) fn start_over(&mut self) {
+        let Some(options) = self.options else { return };
+        let mut planner = self.planner;
+        planner.hurry(options.min_poll);
+        let Self { server, path, reach, .. } = *self;
+        *self = Self { server, path, planner, reach, ..Self::open(options) };
+    }
+
     fn settle(&mut self, at: Instant) {
         (self.absorbed, self.doubt) = (Some(at), 0.0);
     }

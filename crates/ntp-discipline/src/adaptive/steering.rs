@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use super::bank::Estimate;
+use crate::total::within;
 
 /// τ in units of σ_offset/σ_frequency.
 const PROPORTION: f64 = 0.4;
@@ -21,7 +22,7 @@ const GENTLE: f64 = 0.05;
 /// The time over which to slew `error` seconds, `plan` being the estimate expected half way to the next update.
 pub(crate) fn slew_time(error: f64, plan: &Estimate, next_update: f64, starting: bool) -> Duration {
     let ratio = PROPORTION * libm::sqrt(plan.xx / plan.ff) / next_update;
-    let planned = if starting { QUICK } else { (ratio.clamp(SHORTEST, LONGEST) * next_update).max(QUICK) };
+    let planned = if starting { QUICK } else { (within(ratio, SHORTEST, LONGEST) * next_update).max(QUICK) };
     let seconds = planned.max(error.abs() / GENTLE);
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }

@@ -105,6 +105,15 @@ impl ClockLoop {
         }
     }
 
+    /// As at the start, but for the frequency, where it is known.
+    pub fn restart(&mut self) {
+        let state = match self.state {
+            State::NotSet | State::Frequency => State::NotSet,
+            State::FrequencySet | State::Spike | State::Synchronized => State::FrequencySet,
+        };
+        *self = Self { state, frequency: self.frequency, wander: self.wander, ..Self::new(self.options, Poll::MIN) };
+    }
+
     /// The clock runs at another frequency than the loop asked for: go on from that.
     pub fn adopt_frequency(&mut self, frequency: Frequency) {
         self.set_frequency(frequency.to_ratio());

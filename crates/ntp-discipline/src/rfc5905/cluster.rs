@@ -3,6 +3,7 @@
 use ntp_types::{NtpDuration, Stratum};
 
 use super::constants::{MAXIMUM_DISTANCE, MINIMUM_SURVIVORS};
+use crate::total::sort;
 
 /// A truechimer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,7 +57,7 @@ impl Truechimer {
 /// ```
 /// Source: RFC 5905 §11.2.2.
 pub fn cluster(truechimers: &mut [Truechimer]) -> usize {
-    truechimers.sort_unstable_by_key(Truechimer::metric);
+    sort(truechimers, |a, b| a.metric() < b.metric());
     let mut survivors = truechimers.len();
     while survivors > MINIMUM_SURVIVORS {
         let Some(list) = truechimers.get_mut(..survivors) else { break };
@@ -73,7 +74,7 @@ pub fn cluster(truechimers: &mut [Truechimer]) -> usize {
         if jitter < least.to_seconds_f64() || prefer {
             break;
         }
-        if let Some(tail) = list.get_mut(place..) {
+        if let Some(tail @ [_, ..]) = list.get_mut(place..) {
             tail.rotate_left(1);
         }
         survivors -= 1;

@@ -24,6 +24,7 @@ use crate::engine::{self, Decision, SourceEstimate, SourceOptions, Status, Syste
 use crate::ledger::Ledger;
 use crate::policy::{Governor, Leave, Policy, PolicyError, Refusal};
 use crate::sample::Sample;
+use crate::total::bounded;
 use crate::verdict::Verdict;
 
 /// Polls without an update after which the clock counts as in holdover: twice as many as the filter can hold one back.
@@ -260,7 +261,7 @@ impl Engine {
 
     /// Poll advice for a source with these options.
     fn advice(&self, options: &SourceOptions) -> Poll {
-        self.discipline.poll().clamp(options.min_poll, options.max_poll)
+        bounded(self.discipline.poll(), options.min_poll, options.max_poll)
     }
 
     fn status(&self, distance: NtpDuration, updated: Instant, now: Instant) -> Status {
@@ -348,6 +349,21 @@ impl engine::Engine for Engine {
         if (applied.frequency - self.discipline.frequency()).abs() > FREQUENCY_ROUNDING {
             self.discipline.adopt_frequency(applied.frequency);
         }
+    }
+
+    fn handle_discontinuity(&mut self, sources: &mut [Source], now: Instant) {
+        self.ledger.handle_discontinuity(now);
+        self.governor.restart();
+        self.discipline.restart();
+        for source in sources {
+            source.start_over();
+        }
+        self.plan = None;
+        self.processed = None;
+        self.started = None;
+        self.peer = None;
+        self.survivors = 0;
+        self.system = None;
     }
 
     fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {

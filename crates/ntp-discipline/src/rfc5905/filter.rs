@@ -7,6 +7,7 @@
 use ntp_types::{Instant, NtpDuration};
 
 use super::constants::{FILTER_STAGES, FREQUENCY_TOLERANCE, MAXIMUM_DISPERSION};
+use crate::total::sort;
 
 /// One stage of the register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,9 +121,10 @@ impl ClockFilter {
     /// The sample with the least delay, of equals the newest; `None` when only dummies are held.
     #[must_use]
     pub fn best(&self, precision: ntp_types::Precision) -> Option<Filtered> {
-        let mut sorted = self.stages;
-        sorted.sort_unstable_by_key(|stage| (stage.at.is_none(), stage.delay, core::cmp::Reverse(stage.at)));
-        let best = sorted.first().copied()?;
+        let mut sorted = self.stages.each_ref();
+        let rank = |stage: &Tuple| (stage.at.is_none(), stage.delay, core::cmp::Reverse(stage.at));
+        sort(&mut sorted, |a, b| rank(a) < rank(b));
+        let best = *sorted.first()?;
         let at = best.at?;
         let mut dispersion = NtpDuration::ZERO;
         for stage in sorted.iter().rev() {

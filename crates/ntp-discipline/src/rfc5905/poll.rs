@@ -6,6 +6,7 @@
 use ntp_types::Poll;
 
 use super::constants::{POLL_GATE, POLL_LIMIT};
+use crate::total::bounded;
 
 /// The poll exponent with its hysteresis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +59,7 @@ impl PollAdjust {
 
     /// Keep the exponent within `min..=max`.
     pub fn bound(&mut self, min: Poll, max: Poll) {
-        let bounded = self.poll.clamp(min, max);
+        let bounded = bounded(self.poll, min, max);
         if bounded != self.poll {
             *self = Self::new(bounded);
         }

@@ -8,6 +8,8 @@
 
 use ntp_types::NtpDuration;
 
+use crate::total::sort;
+
 /// One source's interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
@@ -79,7 +81,7 @@ pub fn intersect(candidates: &[Candidate], scratch: &mut [Edge]) -> Option<Inter
             *upper = Edge { at: candidate.offset + half, kind: Kind::Upper };
         }
     }
-    edges.sort_unstable();
+    sort(edges, |a, b| a < b);
     // 2f < m, written without a product.
     for allowed in 0..count.div_ceil(2) {
         let needed = count - allowed;

@@ -32,6 +32,13 @@ impl Source {
         Self { options: Some(options), verdict: Verdict::Pending, ..Self::default() }
     }
 
+    /// Forgets what was measured.
+    pub(super) fn start_over(&mut self) {
+        if let Some(options) = self.options {
+            *self = Self { server: self.server, reach: self.reach, polls: self.polls, ..Self::opened(options) };
+        }
+    }
+
     /// What selection says of it.
     #[must_use]
     pub const fn verdict(&self) -> Verdict {

@@ -14,7 +14,8 @@ use crate::{Datagram, SendReport, Stamp, StampKind, TransmitId};
 /// Memory for a batch of datagrams and the replies to them, allocated once.
 ///
 /// A round is [`Socket::receive_batch`], [`respond`](Self::respond), perhaps
-/// [`replies_mut`](Self::replies_mut), and [`Socket::send_batch`]; nothing in it allocates or copies a payload.
+/// [`replies_mut`](Self::replies_mut), and [`Socket::send_batch`], or several of the latter with some replies each
+/// ([`respond_to`](Self::respond_to)); nothing in it allocates or copies a payload.
 ///
 /// ```
 /// use ntp_net::{Batch, Options, Socket};
@@ -36,6 +37,8 @@ pub struct Batch {
     family: Family,
     /// Datagrams of the last receive.
     received: usize,
+    /// How many of them were looked at.
+    looked_at: usize,
     /// Headers the kernel has written to since their lengths were set.
     touched: usize,
     /// The slot of each reply, in the order of sending.
@@ -56,6 +59,7 @@ impl Batch {
             messages,
             family: Family::V4,
             received: 0,
+            looked_at: 0,
             touched: count,
             replies: Vec::with_capacity(count),
             stamped: Vec::with_capacity(count),
@@ -69,22 +73,38 @@ impl Batch {
         self.received
     }
 
+    /// Of these, those that [`respond`](Self::respond) and [`respond_to`](Self::respond_to) have not yet come to.
+    #[must_use]
+    #[inline]
+    pub const fn waiting(&self) -> usize {
+        self.received - self.looked_at
+    }
+
     /// Replies that wait to be sent.
     #[must_use]
     pub fn replies(&self) -> usize {
         self.replies.len()
     }
 
-    /// Goes over the received datagrams in order. `answer` gets each with all of its slot's memory, the datagram in
+    /// Goes over the waiting datagrams in order. `answer` gets each with all of its slot's memory, the datagram in
     /// front, and leaves the reply there: its length, or `None` for silence. A reply goes to the sender, from the
     /// local address that was asked.
     #[inline]
-    pub fn respond(&mut self, mut answer: impl FnMut(&Datagram, &mut [u8]) -> Option<usize>) {
+    pub fn respond(&mut self, answer: impl FnMut(&Datagram, &mut [u8]) -> Option<usize>) {
+        self.respond_to(self.waiting(), answer);
+    }
+
+    /// Does the same for the next `count` datagrams only, so that the replies to them can be sent before the others are
+    /// looked at. Replies that were not sent before are forgotten.
+    #[inline]
+    pub fn respond_to(&mut self, count: usize, mut answer: impl FnMut(&Datagram, &mut [u8]) -> Option<usize>) {
         self.replies.clear();
         self.stamped.clear();
-        // Where the kernel did not stamp, one reading serves the whole batch.
+        // Where the kernel did not stamp, one reading serves all of them.
         let mut awake = None;
-        for index in 0..self.received {
+        let first = self.looked_at;
+        self.looked_at += count.min(self.waiting());
+        for index in first..self.looked_at {
             let Some(datagram) = self.datagram(index, &mut awake) else { continue };
             let Some(len) = answer(&datagram, self.messages.payload_mut(index)) else { continue };
             let control_len = match datagram.local {
@@ -150,11 +170,12 @@ impl Batch {
     /// Forgets what was received and what was to be sent.
     pub fn clear(&mut self) {
         self.received = 0;
+        self.looked_at = 0;
         self.replies.clear();
         self.stamped.clear();
     }
 
-    /// Goes over the received datagrams in order, without answering.
+    /// Goes over the waiting datagrams in order, without answering.
     pub fn for_each(&mut self, mut look: impl FnMut(&Datagram, &[u8])) {
         self.respond(|datagram, buffer| {
             look(datagram, buffer.get(..datagram.len).unwrap_or(buffer));
@@ -211,6 +232,7 @@ impl Socket {
     pub fn receive_batch(&self, batch: &mut Batch) -> io::Result<usize> {
         batch.replies.clear();
         batch.received = 0;
+        batch.looked_at = 0;
         batch.family = self.family;
         let touched = std::mem::replace(&mut batch.touched, 0);
         let result =

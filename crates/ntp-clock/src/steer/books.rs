@@ -1,0 +1,75 @@
+//! The books: what a slew was said to do, and what it did.
+
+use core::time::Duration;
+
+use ntp_types::{Applied, Frequency, Instant, NtpDuration};
+
+use crate::kernel::Kernel;
+use crate::slew::OwnSlew;
+use crate::steer::Steered;
+use crate::Reading;
+
+/// A slew under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Slew {
+    /// By the kernel itself.
+    Own(OwnSlew),
+    /// By the clock's rate, to be taken back.
+    Rate(RateSlew),
+}
+
+/// A slew by rate, as booked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RateSlew {
+    pub(super) rate: Frequency,
+    pub(super) start: Reading,
+    pub(super) end: Instant,
+}
+
+impl<K: Kernel> Steered<K> {
+    /// The state as it is booked from `at` on.
+    pub(super) fn booked(&self, at: Instant) -> Applied {
+        let (slew_rate, end) = match &self.slew {
+            Some(Slew::Own(own)) => own.told(),
+            Some(Slew::Rate(slew)) => (slew.rate, slew.end),
+            None => (Frequency::ZERO, at),
+        };
+        let slew_rate = if end > at { slew_rate } else { Frequency::ZERO };
+        let slew_end = if slew_rate == Frequency::ZERO { at } else { end };
+        Applied { at, stepped: NtpDuration::ZERO, frequency: self.frequency(), slew_rate, slew_end }
+    }
+
+    /// Closes the books on a slew by rate that stopped at `now`: what it delivered beyond what was booked.
+    pub(super) fn settle(&mut self, now: Reading) -> NtpDuration {
+        let Some(Slew::Rate(slew)) = self.slew else {
+            return NtpDuration::ZERO;
+        };
+        self.slew = None;
+        self.disarm();
+        let elapsed = now.at.since(slew.start.at);
+        let booked = slew.rate.over(now.at.min(slew.end).since(slew.start.at));
+        let delivered = slew.rate.over(elapsed);
+        if self.is_monotonic_slewed || !follows(slew, now, elapsed, delivered) {
+            return delivered - booked;
+        }
+        self.is_monotonic_slewed = true;
+        self.effective(slew.rate).over(elapsed) - booked
+    }
+
+    /// A rate against a monotonic clock that is slewed by it too.
+    pub(super) fn effective(&self, rate: Frequency) -> Frequency {
+        let whole = (1_i128 << 60) + i128::from((self.frequency() + rate).to_bits());
+        let bits = (i128::from(rate.to_bits()) << 60) / whole.max(1);
+        Frequency::from_bits(i64::try_from(bits).unwrap_or_default())
+    }
+}
+
+/// Whether the monotonic clock took part in the slew: then the two clocks hardly drifted apart.
+///
+/// Only a fast and long slew tells, one that neither an oscillator's error nor the noise of reading can imitate.
+fn follows(slew: RateSlew, now: Reading, elapsed: Duration, delivered: NtpDuration) -> bool {
+    const FAST: Frequency = Frequency::from_ppm(4_000);
+    const LONG: NtpDuration = NtpDuration::from_nanos(1_000_000);
+    let apart = now.time.since(slew.start.time) - NtpDuration::from_std(elapsed);
+    slew.rate.abs() >= FAST && delivered.abs() >= LONG && apart.abs() < delivered.abs().half().half()
+}

@@ -1,0 +1,132 @@
+//! Commands carried out: a step, a slew, the end of one.
+
+use core::time::Duration;
+
+use ntp_types::{Applied, Frequency, Instant, NtpDuration};
+
+use crate::kernel::Kernel;
+use crate::slew::{duration_for, self_ending_gain, OwnSlew, Plan, SlewPolicy};
+use crate::steer::books::{RateSlew, Slew};
+use crate::steer::{Range, Steered};
+use crate::{Adjustment, ClockError, Operation, Reading};
+
+impl<K: Kernel> Steered<K> {
+    pub(super) fn apply_step(&mut self, offset: NtpDuration, frequency: Frequency) -> Result<Applied, ClockError> {
+        let step = NtpDuration::from_nanos(offset.to_nanos());
+        if let Range::Device { .. } = self.range {
+            return self.apply_device_step(step, frequency);
+        }
+        let (frequency, now) = self.set_rate(frequency, Some(step))?;
+        let mut stepped = step + self.settle(Reading { time: now.time - step, at: now.at });
+        self.frequency = Some(frequency);
+        // Refused, it would go on: it stays booked as it is.
+        if let Ok(excess) = self.replace_self_ending(0, now.at) {
+            stepped += excess;
+        }
+        Ok(Applied { stepped, ..self.booked(now.at) })
+    }
+
+    /// A device takes one thing at a time: the step first, which alone may fail with nothing changed.
+    fn apply_device_step(&mut self, step: NtpDuration, frequency: Frequency) -> Result<Applied, ClockError> {
+        self.range.words(frequency)?;
+        let mut timex = Adjustment::new().step(step).build()?;
+        let before = self.read()?;
+        self.adjtime(Operation::Step, &mut timex)?;
+        let now = self.moment(before, Some(step));
+        if let Some(Slew::Rate(slew)) = &mut self.slew {
+            slew.start.time = slew.start.time + step;
+        }
+        match self.set_rate(frequency, None) {
+            Ok((frequency, now)) => {
+                let excess = self.settle(now);
+                self.frequency = Some(frequency);
+                Ok(Applied { stepped: step + excess, ..self.booked(now.at) })
+            }
+            // Refused: stepped it is, and runs on as it did.
+            Err(_) => Ok(Applied { stepped: step, ..self.booked(now.at) }),
+        }
+    }
+
+    pub(super) fn apply_slew(
+        &mut self,
+        offset: NtpDuration,
+        duration: Duration,
+        frequency: Frequency,
+    ) -> Result<Applied, ClockError> {
+        let plan = self.planned(offset, duration, frequency);
+        let slewing = if let Plan::Rate(rate) = plan { rate } else { Frequency::ZERO };
+        let alone = self.range.words(frequency)?;
+        if slewing != Frequency::ZERO {
+            self.arm(&alone);
+        }
+        let (total, now) = match self.set_rate(frequency + slewing, None) {
+            Ok(done) => done,
+            Err(error) => {
+                self.rearm();
+                return Err(error);
+            }
+        };
+        let mut stepped = self.settle(now);
+        // The frequency as the kernel rounds it alone; the rest of what it gave is the slew's.
+        let alone_rate = self.range.rate_of(&alone);
+        self.frequency = Some(if slewing == Frequency::ZERO { total } else { alone_rate });
+        let micros = if let Plan::SelfEnding { micros } = plan { micros } else { 0 };
+        match self.replace_self_ending(micros, now.at) {
+            Ok(excess) => stepped += excess,
+            // Refused: what was under way goes on, and nothing was added to it.
+            Err(_) if slewing == Frequency::ZERO => return Ok(Applied { stepped, ..self.booked(now.at) }),
+            Err(_) => {}
+        }
+        self.slew = match plan {
+            Plan::None => None,
+            Plan::SelfEnding { micros } => Some(Slew::Own(OwnSlew::new(micros, now.at, to_next_second(now)))),
+            Plan::Rate(_) => {
+                self.arm(&alone);
+                let given = total - alone_rate;
+                let rate = if self.is_monotonic_slewed { self.effective(given) } else { given };
+                let end = now.at + duration_for(offset, rate);
+                Some(Slew::Rate(RateSlew { rate, start: now, end }))
+            }
+        };
+        Ok(Applied { stepped, ..self.booked(now.at) })
+    }
+
+    pub(super) fn end_slew(&mut self) -> Result<Applied, ClockError> {
+        let (frequency, now) = self.set_rate(self.frequency(), None)?;
+        let excess = self.settle(now);
+        self.frequency = Some(frequency);
+        Ok(Applied { stepped: excess, ..self.booked(now.at) })
+    }
+
+    /// The policy's plan, within what the clock can do beside `frequency`.
+    fn planned(&self, offset: NtpDuration, duration: Duration, frequency: Frequency) -> Plan {
+        let policy = match self.range {
+            Range::Kernel { .. } => self.policy,
+            Range::Device { .. } => SlewPolicy { self_ending: false, ..self.policy },
+        };
+        match policy.plan(offset, duration) {
+            Plan::Rate(rate) => Plan::Rate((frequency + rate).clamp_abs(self.range.limit()) - frequency),
+            plan => plan,
+        }
+    }
+
+    /// The kernel's own slew is stopped or replaced: what it delivered beyond what was booked.
+    fn replace_self_ending(&mut self, micros: i64, now: Instant) -> Result<NtpDuration, ClockError> {
+        let Some(Slew::Own(own)) = self.slew else {
+            if micros != 0 {
+                self.self_ending(Operation::SelfEndingSlew, micros)?;
+            }
+            return Ok(NtpDuration::ZERO);
+        };
+        let left = self.self_ending(Operation::SelfEndingSlew, micros)?;
+        self.slew = None;
+        // A second that has begun is delivered to its end, whatever comes now.
+        Ok(self_ending_gain(own.micros.saturating_sub(left)) - own.booked(now))
+    }
+}
+
+/// How long the clock's second still lasts.
+fn to_next_second(now: Reading) -> Duration {
+    let into_second = (u64::from(now.time.fraction()) * 1_000_000_000) >> 32;
+    Duration::from_nanos(1_000_000_000 - into_second)
+}

@@ -1,0 +1,150 @@
+//! The answer to a request that is admitted: time, a kiss, or that it cannot be authenticated.
+
+use core::net::SocketAddr;
+
+use ntp_proto::{AnswerTemplate, ExtensionType, Packet, Request, HEADER_LENGTH};
+use ntp_types::{Instant, KissCode, LeapIndicator, NtpDuration, NtpTimestamp};
+
+use super::{count, Arrival, Server, TEMPLATE_LIFE};
+use crate::limit::Allowance;
+use crate::smear::{smear_reference, Smeared};
+use crate::{Access, DropReason};
+
+/// An answer as it stands before it is written.
+pub(super) enum Answer {
+    /// The header is all of it.
+    Header([u8; HEADER_LENGTH]),
+    /// A crypto-NAK follows.
+    CryptoNak([u8; HEADER_LENGTH]),
+    /// A kiss with the request's unique identifier.
+    NtsNak,
+}
+
+impl Server {
+    #[inline]
+    pub(super) fn make(
+        &mut self,
+        request: &Request<'_>,
+        access: Access,
+        allowance: Allowance,
+        arrival: Arrival,
+    ) -> Result<Answer, DropReason> {
+        let Arrival { source, mut received, mut transmit, now } = arrival;
+        if received.is_after(transmit) {
+            transmit = received;
+        }
+        if self.smear.is_some() {
+            received = received + self.smeared(received)?;
+            transmit = transmit + self.smeared(transmit)?;
+        }
+        if now >= self.valid_until {
+            self.renew(now, received);
+        }
+        if access == Access::Refuse || allowance == Allowance::Kiss {
+            return Ok(Answer::Header(self.kiss(request, access)));
+        }
+        let packet = request.packet();
+        if packet.as_bytes().len() > HEADER_LENGTH {
+            if packet.mac().is_some() {
+                count(&mut self.counters.crypto_naks);
+                return Ok(Answer::CryptoNak(self.template.answer(request, received, transmit)));
+            }
+            if has_nts(&packet) {
+                count(&mut self.counters.nts_naks);
+                return Ok(Answer::NtsNak);
+            }
+        }
+        if self.interleave.is_some() {
+            return Ok(Answer::Header(self.interleaved(request, source, received, transmit)));
+        }
+        count(self.answered_as(allowance));
+        Ok(Answer::Header(self.template.answer(request, received, transmit)))
+    }
+
+    /// A kiss-o'-death: refused by rule, or asking too often.
+    #[cold]
+    pub(super) fn kiss(&mut self, request: &Request<'_>, access: Access) -> [u8; HEADER_LENGTH] {
+        let (code, poll, counter) = match (access, &self.limit) {
+            (Access::Refuse, _) => (KissCode::Deny, request.packet().poll(), &mut self.counters.deny_kisses),
+            (_, Some(limit)) => (KissCode::Rate, limit.poll, &mut self.counters.rate_kisses),
+            (_, None) => (KissCode::Rate, request.packet().poll(), &mut self.counters.rate_kisses),
+        };
+        count(counter);
+        self.template.kiss(request, code, poll)
+    }
+
+    /// An interleaved answer to who asks for it by naming an answer that is remembered, a basic one to all others.
+    fn interleaved(
+        &mut self,
+        request: &Request<'_>,
+        source: SocketAddr,
+        received: NtpTimestamp,
+        transmit: NtpTimestamp,
+    ) -> [u8; HEADER_LENGTH] {
+        let packet = request.packet();
+        let Some(interleave) = &mut self.interleave else {
+            return self.template.answer(request, received, transmit);
+        };
+        let asked = packet.origin_timestamp();
+        let may_be_interleaved = !asked.is_unset() && packet.receive_timestamp() != packet.transmit_timestamp();
+        let previous = if may_be_interleaved { interleave.find(asked, source.ip()) } else { None };
+        let (received, token) = interleave.remember(received, transmit, source.ip());
+        match previous {
+            Some(previous) => {
+                self.to_stamp = Some(token);
+                count(&mut self.counters.interleaved);
+                self.template.answer_interleaved(request, received, previous)
+            }
+            None => {
+                count(&mut self.counters.answered);
+                self.template.answer(request, received, transmit)
+            }
+        }
+    }
+
+    pub(super) fn smeared(&self, time: NtpTimestamp) -> Result<NtpDuration, DropReason> {
+        match self.smear.map_or(Smeared::Outside, |smear| smear.offset(time)) {
+            Smeared::Outside => Ok(NtpDuration::ZERO),
+            Smeared::By(offset) => Ok(offset),
+            Smeared::Ambiguous => Err(DropReason::LeapSecond),
+        }
+    }
+
+    #[cold]
+    pub(super) fn renew(&mut self, now: Instant, time: NtpTimestamp) {
+        let mut variables = self.clock.variables(now, time);
+        if let Some(smear) = &self.smear {
+            // Whoever smears announces no leap: the second is in the timestamps already.
+            if matches!(variables.leap, LeapIndicator::InsertSecond | LeapIndicator::DeleteSecond) {
+                variables.leap = LeapIndicator::NoWarning;
+            }
+            if let Smeared::By(offset) = smear.offset(time) {
+                variables.reference_id = smear_reference(offset);
+                variables.reference_timestamp = variables.reference_timestamp + offset;
+            }
+        }
+        self.template = AnswerTemplate::new(&variables);
+        self.valid_until = now + TEMPLATE_LIFE;
+    }
+
+    pub(super) fn write(&self, answer: &Answer, request: &[u8], out: &mut [u8]) -> Result<usize, DropReason> {
+        if let Answer::Header(octets) = answer {
+            *out.first_chunk_mut().ok_or(DropReason::NoRoom)? = *octets;
+            return Ok(HEADER_LENGTH);
+        }
+        let request = Request::parse(request).map_err(|_| DropReason::Malformed)?;
+        match answer {
+            Answer::CryptoNak(octets) => {
+                AnswerTemplate::begin(&request, octets, out).and_then(|writer| writer.crypto_nak())
+            }
+            _ => self.template.nts_nak(&request, out),
+        }
+        .map_err(|_| DropReason::NoRoom)
+    }
+}
+
+/// Whether a request wants an answer under Network Time Security.
+fn has_nts(packet: &Packet<'_>) -> bool {
+    packet.extension(ExtensionType::NTS_COOKIE).is_some()
+        || packet.extension(ExtensionType::NTS_AUTHENTICATOR).is_some()
+}
