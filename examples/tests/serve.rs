@@ -147,6 +147,84 @@ fn what_the_agent_says_is_served() {
     }
 }
 
+/// A leap second in an hour, spread over a day: eleven of twenty-four hours are gone, and nothing is announced.
+#[test]
+fn a_leap_second_is_spread() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let (leap, expiry) = (now + 3_600 + 2_208_988_800, now + 100_000 + 2_208_988_800);
+    let list = tempfile::NamedTempFile::new().unwrap();
+    fs::write(list.path(), format!("#@ {expiry}\n3692217600 37\n{leap} 38\n")).unwrap();
+    let path = list.path().to_str().unwrap();
+    let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let serve = Serve::start(&["--stratum", "2", "--smear", "--leap-seconds", path, "--user", user.trim()]);
+    let socket = client(serve.address);
+    let end = Instant::now() + Duration::from_secs(5);
+    for nonce in 1.. {
+        let answer = ask(&socket, serve.address, nonce).unwrap();
+        let now = NtpTimestamp::from_unix(std::time::SystemTime::now().into());
+        let answer = Packet::parse(&answer).unwrap();
+        // It begins when the worker looks up for the first time.
+        if answer.reference_id().to_bytes()[0] == 254 {
+            let (early, late) = (answer.receive_timestamp().since(now), answer.transmit_timestamp().since(now));
+            for offset in [early, late].map(NtpDuration::to_seconds_f64) {
+                assert!((offset + 11.0 / 24.0).abs() < 0.05, "{offset}");
+            }
+            assert_eq!((answer.leap(), answer.stratum().to_bits()), (LeapIndicator::NoWarning, 2));
+            break;
+        }
+        assert!(Instant::now() < end, "no smear");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let wrong = Command::new(env!("CARGO_BIN_EXE_ntp-serve"))
+        .args(["--listen", "127.0.0.1:0", "--smear", "--leap-seconds", "/nonexistent"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(!wrong.status.success() && said.starts_with("ntp-serve: cannot read the leap seconds: "), "{said}");
+}
+
+/// What the agent announces is spread and not passed on.
+#[test]
+fn an_announced_leap_second_is_spread() {
+    let mut serve = Serve::start(&["--from-agent", "--smear", "336"]);
+    let socket = client(serve.address);
+    let line = r#"{"type":"status","status":"synchronised","leap":"insert","stratum":3,"reference_id":"c0000201","root_delay":0.01,"root_dispersion":0.002}"#;
+    let pipe = serve.child.stdin.as_mut().unwrap();
+    writeln!(pipe, "{line}").unwrap();
+    pipe.flush().unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    for nonce in 1.. {
+        let answer = ask(&socket, serve.address, nonce).unwrap();
+        if answer[1] == 3 && answer[0] >> 6 == 0 {
+            break;
+        }
+        assert!(Instant::now() < end, "still announced: {answer:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Started as root it is nobody afterwards, with no capability and no group but its own; many workers, many addresses.
+#[test]
+fn privileges_are_dropped() {
+    let serve = Serve::start(&["--stratum", "5", "--workers", "3", "--listen", "127.0.0.2:0"]);
+    for nonce in 1..20 {
+        assert!(ask(&client(serve.address), serve.address, nonce).is_some());
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", serve.child.id())).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(!field("Uid:").contains(&"0".to_owned()), "{status}");
+    for name in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(field(name), ["0000000000000000"], "{status}");
+    }
+    // Three for each of two addresses, and the one that watches.
+    assert_eq!(field("Threads:"), ["7"], "{status}");
+    let (ended, printed) = serve.stop();
+    assert!(ended.success() && printed.starts_with("received 19, answers sent 19"), "{printed}");
+}
+
 #[test]
 fn rules_rates_and_metrics() {
     let serve = Serve::start(&["--stratum", "5", "--deny", "127.0.0.1", "--metrics", "127.0.0.1:0"]);
