@@ -28,6 +28,12 @@ impl Host {
         &self.name
     }
 
+    /// Whether it is an address already.
+    #[must_use]
+    pub fn is_number(&self) -> bool {
+        self.name.parse::<IpAddr>().is_ok()
+    }
+
     /// Its addresses. A number is taken as it stands, without a resolver.
     ///
     /// # Errors

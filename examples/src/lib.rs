@@ -14,6 +14,7 @@ pub mod measure;
 pub mod output;
 pub mod plot;
 pub mod ports;
+pub mod resolve;
 pub mod roster;
 pub mod serve;
 pub mod sim;

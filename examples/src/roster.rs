@@ -1,10 +1,11 @@
-//! The servers an operator named: from names to sources, again for those that did not resolve.
+//! The servers an operator named: from names to sources, again for those that did not resolve or have moved.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use ntp_client::{Event, PoolConfig, PoolId, SourceConfig, System};
+use ntp_client::{Association, Event, PoolConfig, PoolId, SourceConfig, SourceId, System};
 use ntp_conf::{ConfigError, Configuration, Family, Keyword, Kind};
 use ntp_discipline::Engine;
 use ntp_proto::Version;
@@ -12,10 +13,14 @@ use ntp_types::{Instant, Poll};
 use rackspace_ntp::Region;
 
 use crate::address::Host;
+use crate::resolve::Resolver;
 
-/// After a name did not resolve it is tried again after this, then after twice that, up to [`LONGEST_RETRY`].
+/// While a name does not resolve, or its server does not answer, it is resolved again after this, then after twice that, up
+/// to [`LONGEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_secs(15);
 const LONGEST_RETRY: Duration = Duration::from_secs(960);
+/// How often to look for the resolver's answers.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What to ask, and how.
 #[derive(Debug, Clone)]
@@ -98,13 +103,17 @@ fn of_line(line: &ntp_conf::Association, config: SourceConfig) -> Result<Wanted,
 #[derive(Debug, Default)]
 pub struct Roster {
     entries: Vec<Entry>,
+    resolver: Resolver<usize>,
+    /// When to look whether an answer is in.
+    look: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Entry {
     wanted: Wanted,
     pool: Option<PoolId>,
-    /// When to try the name again; `None` when there is no need.
+    source: Option<SourceId>,
+    /// When to resolve it, or to see whether there is need to; `None` when there is none.
     retry: Option<Instant>,
     wait: Duration,
 }
@@ -113,57 +122,90 @@ impl Roster {
     /// Nothing resolved yet: everything is due.
     #[must_use]
     pub fn new(wanted: Vec<Wanted>) -> Self {
-        let entry = |wanted| Entry { wanted, pool: None, retry: Some(Instant::ZERO), wait: FIRST_RETRY };
-        Self { entries: wanted.into_iter().map(entry).collect() }
+        let entry = |wanted| Entry { wanted, pool: None, source: None, retry: Some(Instant::ZERO), wait: FIRST_RETRY };
+        Self { entries: wanted.into_iter().map(entry).collect(), ..Self::default() }
     }
 
-    /// When a name is to be tried again.
+    /// When there is something to do.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.entries.iter().filter_map(|entry| entry.retry).min()
+        self.entries.iter().filter_map(|entry| entry.retry).chain(self.look).min()
     }
 
-    /// A pool may want more members.
+    /// A pool may want more members, and a server that fell silent may have moved.
     pub fn handle_event(&mut self, event: &Event, now: Instant) {
-        if let Event::CandidatesWanted { pool } = event {
-            for entry in self.entries.iter_mut().filter(|entry| entry.pool == Some(*pool)) {
-                entry.retry = Some(now + entry.wait);
+        for entry in &mut self.entries {
+            match *event {
+                Event::CandidatesWanted { pool } if entry.pool == Some(pool) => entry.retry = Some(now + entry.wait),
+                Event::Unreachable { source, .. } if entry.source == Some(source) => entry.retry = Some(now),
+                _ => {}
             }
         }
     }
 
-    /// Resolves what is due and makes sources of it; says what went wrong. The resolver may take its time.
+    /// Has resolved what is due, and makes sources of what is resolved; says what an operator should know.
     pub fn handle_timeout<E: Engine>(&mut self, system: &mut System<E>, now: Instant) -> Vec<String> {
-        let mut complaints = Vec::new();
-        for entry in &mut self.entries {
-            if entry.retry.is_none_or(|retry| retry > now) {
-                continue;
-            }
-            entry.retry = None;
-            match entry.wanted.host.resolve() {
-                Ok(addresses) => {
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            if entry.retry.is_some_and(|retry| retry <= now) {
+                entry.retry = None;
+                if entry.is_wanting(system) {
+                    self.resolver.ask(index, &entry.wanted.host);
+                } else {
                     entry.wait = FIRST_RETRY;
-                    complaints.extend(entry.take(system, &addresses, now).err());
-                }
-                Err(error) => {
-                    entry.retry = Some(now + entry.wait);
-                    let (host, wait) = (&entry.wanted.host, entry.wait.as_secs());
-                    complaints.push(format!("{host} cannot be resolved, next try in {wait} s: {error}"));
-                    entry.wait = (entry.wait * 2).min(LONGEST_RETRY);
                 }
             }
         }
-        complaints
+        let mut notes = Vec::new();
+        while let Some((index, answer)) = self.resolver.poll() {
+            if let Some(entry) = self.entries.get_mut(index) {
+                notes.extend(entry.handle_answer(system, answer, now));
+            }
+        }
+        self.look = self.resolver.is_waiting().then(|| now + LOOK);
+        notes
     }
 }
 
 impl Entry {
+    /// Whether its name is worth asking for: not while the server it led to answers, or has told us to stop.
+    fn is_wanting<E: Engine>(&self, system: &System<E>) -> bool {
+        let association = self.source.and_then(|source| system.association(source));
+        association.is_none_or(|it| it.reach().to_bits() == 0 && !it.is_stopped())
+    }
+
+    fn handle_answer<E: Engine>(
+        &mut self,
+        system: &mut System<E>,
+        answer: io::Result<Vec<SocketAddr>>,
+        now: Instant,
+    ) -> Option<String> {
+        let note = match answer {
+            Ok(addresses) => {
+                let note = self.take(system, &addresses, now).unwrap_or_else(Some);
+                // A number leads nowhere else, and a pool says itself when it wants more.
+                if self.wanted.is_pool || self.wanted.host.is_number() {
+                    self.wait = FIRST_RETRY;
+                    return note;
+                }
+                note
+            }
+            Err(error) => {
+                let (host, wait) = (&self.wanted.host, self.wait.as_secs());
+                Some(format!("{host} cannot be resolved, next try in {wait} s: {error}"))
+            }
+        };
+        self.retry = Some(now + self.wait);
+        self.wait = (self.wait * 2).min(LONGEST_RETRY);
+        note
+    }
+
+    /// Makes a source of an address, or candidates of all; what there is to say of it, as an error when it failed.
     fn take<E: Engine>(
         &mut self,
         system: &mut System<E>,
         addresses: &[SocketAddr],
         now: Instant,
-    ) -> Result<(), String> {
+    ) -> Result<Option<String>, String> {
         let Wanted { host, config, is_pool, family } = &self.wanted;
         let fits = |address: &&SocketAddr| match family {
             Some(Family::Ipv4) => address.is_ipv4(),
@@ -176,9 +218,17 @@ impl Entry {
                 .pool
                 .get_or_insert_with(|| system.add_pool(PoolConfig { source: *config, ..PoolConfig::default() }));
             system.add_candidates(pool, addresses, now);
-            return Ok(());
+            return Ok(None);
+        }
+        let before = self.source.and_then(|source| system.association(source)).map(Association::address);
+        if before.is_some_and(|before| addresses.clone().any(|address| address == before)) {
+            return Ok(None);
         }
         let address = addresses.next().ok_or_else(|| format!("{host} has no address of the family asked for"))?;
-        system.add_source(address, *config, now).map(|_| ()).map_err(|error| format!("{host}: {error}"))
+        let source = system.add_source(address, *config, now).map_err(|error| format!("{host}: {error}"))?;
+        if let Some(before) = self.source.replace(source) {
+            system.remove_source(before);
+        }
+        Ok(before.map(|before| format!("{host} moved from {} to {}", before.ip(), address.ip())))
     }
 }

@@ -21,7 +21,14 @@ struct Serve {
 
 impl Serve {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ntp-serve"))
+        Self::start_under(&[], arguments)
+    }
+
+    /// As the child of another program.
+    fn start_under(before: &[&str], arguments: &[&str]) -> Self {
+        let mut words = before.iter().copied().chain([env!("CARGO_BIN_EXE_ntp-serve")]);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdin(Stdio::piped())
@@ -42,10 +49,14 @@ impl Serve {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
     /// Ends it as an operator would; what it printed.
     fn stop(mut self) -> (ExitStatus, String) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         let start = Instant::now();
         let mut printed = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
@@ -136,6 +147,84 @@ fn what_the_agent_says_is_served() {
     }
 }
 
+/// A leap second in an hour, spread over a day: eleven of twenty-four hours are gone, and nothing is announced.
+#[test]
+fn a_leap_second_is_spread() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let (leap, expiry) = (now + 3_600 + 2_208_988_800, now + 100_000 + 2_208_988_800);
+    let list = tempfile::NamedTempFile::new().unwrap();
+    fs::write(list.path(), format!("#@ {expiry}\n3692217600 37\n{leap} 38\n")).unwrap();
+    let path = list.path().to_str().unwrap();
+    let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+    let serve = Serve::start(&["--stratum", "2", "--smear", "--leap-seconds", path, "--user", user.trim()]);
+    let socket = client(serve.address);
+    let end = Instant::now() + Duration::from_secs(5);
+    for nonce in 1.. {
+        let answer = ask(&socket, serve.address, nonce).unwrap();
+        let now = NtpTimestamp::from_unix(std::time::SystemTime::now().into());
+        let answer = Packet::parse(&answer).unwrap();
+        // It begins when the worker looks up for the first time.
+        if answer.reference_id().to_bytes()[0] == 254 {
+            let (early, late) = (answer.receive_timestamp().since(now), answer.transmit_timestamp().since(now));
+            for offset in [early, late].map(NtpDuration::to_seconds_f64) {
+                assert!((offset + 11.0 / 24.0).abs() < 0.05, "{offset}");
+            }
+            assert_eq!((answer.leap(), answer.stratum().to_bits()), (LeapIndicator::NoWarning, 2));
+            break;
+        }
+        assert!(Instant::now() < end, "no smear");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let wrong = Command::new(env!("CARGO_BIN_EXE_ntp-serve"))
+        .args(["--listen", "127.0.0.1:0", "--smear", "--leap-seconds", "/nonexistent"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(!wrong.status.success() && said.starts_with("ntp-serve: cannot read the leap seconds: "), "{said}");
+}
+
+/// What the agent announces is spread and not passed on.
+#[test]
+fn an_announced_leap_second_is_spread() {
+    let mut serve = Serve::start(&["--from-agent", "--smear", "336"]);
+    let socket = client(serve.address);
+    let line = r#"{"type":"status","status":"synchronised","leap":"insert","stratum":3,"reference_id":"c0000201","root_delay":0.01,"root_dispersion":0.002}"#;
+    let pipe = serve.child.stdin.as_mut().unwrap();
+    writeln!(pipe, "{line}").unwrap();
+    pipe.flush().unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    for nonce in 1.. {
+        let answer = ask(&socket, serve.address, nonce).unwrap();
+        if answer[1] == 3 && answer[0] >> 6 == 0 {
+            break;
+        }
+        assert!(Instant::now() < end, "still announced: {answer:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Started as root it is nobody afterwards, with no capability and no group but its own; many workers, many addresses.
+#[test]
+fn privileges_are_dropped() {
+    let serve = Serve::start(&["--stratum", "5", "--workers", "3", "--listen", "127.0.0.2:0"]);
+    for nonce in 1..20 {
+        assert!(ask(&client(serve.address), serve.address, nonce).is_some());
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", serve.child.id())).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(!field("Uid:").contains(&"0".to_owned()), "{status}");
+    for name in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(field(name), ["0000000000000000"], "{status}");
+    }
+    // Three for each of two addresses, and the one that watches.
+    assert_eq!(field("Threads:"), ["7"], "{status}");
+    let (ended, printed) = serve.stop();
+    assert!(ended.success() && printed.starts_with("received 19, answers sent 19"), "{printed}");
+}
+
 #[test]
 fn rules_rates_and_metrics() {
     let serve = Serve::start(&["--stratum", "5", "--deny", "127.0.0.1", "--metrics", "127.0.0.1:0"]);
@@ -170,7 +259,56 @@ fn prometheus_reads_the_counters() {
     assert!(text.contains("ntp_server_datagrams_total{outcome=\"answered\"} 1"), "{text}");
 }
 
-/// Random, truncated, oversized and replayed datagrams beside honest clients, for a second and a half.
+/// While it stands still its socket fills up and overflows. Then it answers what is there, and goes on.
+#[test]
+fn a_full_socket_buffer_is_lived_through() {
+    let serve = Serve::start(&["--stratum", "5"]);
+    let (flood, honest) = (client(serve.address), client(serve.address));
+    ask(&honest, serve.address, 1).unwrap();
+    serve.signal("-STOP");
+    let (request, _) = ClientRequest::new(NtpTimestamp::from_bits(7)).start(serve.address);
+    // Its own memory would hold some ten thousand of them.
+    for _ in 0..60_000 {
+        let _ = flood.send(&request);
+    }
+    serve.signal("-CONT");
+    // Those who asked meanwhile may have to ask again, once the backlog is worked off.
+    assert!((2..6).any(|nonce| ask(&honest, serve.address, nonce).is_some()), "no answer any more");
+    for nonce in 6..50 {
+        assert!(ask(&honest, serve.address, nonce).is_some());
+    }
+    let (status, printed) = serve.stop();
+    assert!(status.success(), "{printed}");
+    let received: u64 = printed.split([' ', ',']).nth(1).unwrap().parse().unwrap();
+    println!("{received} of 60,000 fitted");
+    assert!((1_000..60_000).contains(&received), "{printed}");
+}
+
+/// A worker whose socket fails is no half of a server that goes on unseen: the program ends, and says why.
+#[test]
+fn it_ends_when_a_worker_does() {
+    let inject = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=recvmmsg"];
+    if !Command::new(inject[0]).args([&inject[1..], &["true"]].concat()).status().is_ok_and(|status| status.success()) {
+        return println!("skipped: no strace, or it may not trace");
+    }
+    let inject = [&inject[..], &["-e", "inject=recvmmsg:error=ENOTCONN:when=30"]].concat();
+    let mut serve = Serve::start_under(&inject, &["--stratum", "5", "--workers", "2"]);
+    // Some have luck; nobody is left waiting for a program that is not there.
+    let start = Instant::now();
+    while serve.child.try_wait().unwrap().is_none() {
+        let socket = client(serve.address);
+        socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let _ = ask(&socket, serve.address, 1);
+        assert!(start.elapsed() < Duration::from_secs(30), "it goes on");
+    }
+    let mut said = String::new();
+    serve.errors.read_to_string(&mut said).unwrap();
+    assert_eq!(serve.child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("ntp-serve: a worker ended: "), "{said}");
+}
+
+/// Random, truncated, oversized and replayed datagrams from many forged sources beside an honest client, for a second and
+/// a half.
 #[test]
 fn a_flood_costs_honest_clients_nothing_and_no_memory() {
     let serve = Serve::start(&["--stratum", "5", "--interleaved", "--rate-limit", "60000/60000"]);
@@ -183,21 +321,27 @@ fn a_flood_costs_honest_clients_nothing_and_no_memory() {
     let is_over = AtomicBool::new(false);
     let (sent, lost, asked) = std::thread::scope(|scope| {
         let flood = scope.spawn(|| {
-            let socket = client(address);
             let (mut state, mut sent) = (1_u64, 0_u64);
             let mut datagram = [0; 3000];
+            let answer = ask(&client(address), address, 7).unwrap();
             while !is_over.load(Ordering::Relaxed) {
+                // All of 127.0.0.0/8 is this machine's: another source each time.
+                let [.., a, b, c] = state.to_be_bytes();
+                let source = SocketAddr::from(([127, a, b, c.max(2)], 0));
+                let Ok(socket) = UdpSocket::bind(source) else { continue };
                 for _ in 0..50 {
                     state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     let random = usize::try_from(state >> 40).unwrap();
                     datagram[random % 100] = u8::try_from(random >> 16).unwrap();
-                    // Noise, half requests, requests cut short, far too long, and the same request again and again.
-                    let length = [random % 100, 48, random % 48, 1_000 + random % 2_000, 48][random % 5];
+                    // Noise, half requests, requests cut short, far too long, the same request again and again, and an
+                    // answer of the server's own.
+                    let length = [random % 100, 48, random % 48, 1_000 + random % 2_000, 48, 0][random % 6];
                     if random % 3 == 0 {
                         datagram[0] = 0x23;
                     }
+                    let octets = if random % 6 == 5 { &answer[..] } else { &datagram[..length] };
                     // A full socket is the flood's own loss.
-                    sent += u64::from(socket.send(&datagram[..length]).is_ok());
+                    sent += u64::from(socket.send_to(octets, address).is_ok());
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }

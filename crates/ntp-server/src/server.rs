@@ -113,9 +113,15 @@ impl Server {
     /// With a leap second spread over hours.
     #[must_use]
     pub fn with_smear(mut self, smear: LeapSmear) -> Self {
-        self.smear = Some(smear);
-        self.is_plain = false;
+        self.set_smear(Some(smear));
         self
+    }
+
+    /// Another leap second is to be spread, or none any more.
+    pub fn set_smear(&mut self, smear: Option<LeapSmear>) {
+        self.smear = smear;
+        self.is_plain = smear.is_none() && self.interleave.is_none();
+        self.valid_until = Instant::ZERO;
     }
 
     /// The clock changed its mind about itself.

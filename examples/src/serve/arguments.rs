@@ -57,6 +57,13 @@ pub struct Arguments {
     /// Remember when answers truly left and tell it with the next (RFC 9769)
     #[arg(long)]
     pub interleaved: bool,
+    /// Spread a leap second over HOURS (24), half before it and half after, and announce none
+    #[arg(long, value_name = "HOURS", num_args = 0..=1, default_missing_value = "24",
+          value_parser = clap::value_parser!(u16).range(1..=336))]
+    pub smear: Option<u16>,
+    /// Where to read of leap seconds; tzdata's leap-seconds.list, or from the agent
+    #[arg(long, value_name = "FILE", requires = "smear")]
+    pub leap_seconds: Option<PathBuf>,
     /// Show counters to Prometheus at this address
     #[arg(long, value_name = "ADDR:PORT")]
     pub metrics: Option<SocketAddr>,

@@ -4,14 +4,16 @@ mod arguments;
 mod from_agent;
 mod metrics;
 mod privilege;
+mod smear;
 mod worker;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ntp_net::{BindError, Options, Socket};
 use ntp_server::{Counters, Server, ServerClock};
@@ -20,6 +22,7 @@ use ntp_types::{Precision, Stratum};
 use crate::stop::Stop;
 
 pub use self::arguments::{Arguments, RateArgument};
+use self::smear::Smears;
 use self::worker::{Sent, Shared, Worker, LOOK_UP};
 
 /// The precision claimed: a reading of the clock takes some tens of nanoseconds.
@@ -83,6 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<Summary, ServeError> {
     let metrics = arguments.metrics.map(metrics::listen).transpose().map_err(failed("cannot show metrics"))?;
     let from_agent = arguments.from_agent.as_deref().map(from_agent::open).transpose();
     let from_agent = from_agent.map_err(failed("cannot read the agent's lines"))?;
+    let mut smears = smears(arguments)?;
     privilege::drop_to(&arguments.user).map_err(failed("cannot drop privileges"))?;
 
     let clock = match arguments.stratum {
@@ -112,7 +116,7 @@ pub fn run(arguments: &Arguments) -> Result<Summary, ServeError> {
             let shared = &shared;
             scope.spawn(move || metrics::serve(&listener, shared));
         }
-        watch(&workers, &shared.stop);
+        watch(&workers, &shared, smears.as_mut());
         workers.into_iter().try_for_each(|worker| match worker.join() {
             Ok(result) => result.map_err(failed("a worker ended")),
             Err(_) => Err(failed("a worker ended")(io::Error::other("it panicked"))),
@@ -122,14 +126,30 @@ pub fn run(arguments: &Arguments) -> Result<Summary, ServeError> {
     Ok(Summary { counters, sent })
 }
 
-/// Waits for the end: the signals' or, early, a worker's.
-fn watch<T>(workers: &[thread::ScopedJoinHandle<'_, T>], stop: &Stop) {
-    while !stop.is_asked() {
+/// Waits for the end: the signals' or, early, a worker's. Keeps the smear up to date.
+fn watch<T>(workers: &[thread::ScopedJoinHandle<'_, T>], shared: &Shared, mut smears: Option<&mut Smears>) {
+    while !shared.stop.is_asked() {
         if workers.iter().any(thread::ScopedJoinHandle::is_finished) {
-            stop.ask();
+            shared.stop.ask();
+        }
+        if let Some(smears) = &mut smears {
+            shared.set_smear(smears.at(SystemTime::now().into(), shared.take_announced()));
         }
         thread::park_timeout(Duration::from_millis(100));
     }
+}
+
+/// What there is to know of leap seconds, if they are to be spread.
+fn smears(arguments: &Arguments) -> Result<Option<Smears>, ServeError> {
+    let Some(hours) = arguments.smear else { return Ok(None) };
+    let list = match (&arguments.leap_seconds, &arguments.from_agent) {
+        (Some(path), _) => Some(path.as_path()),
+        (None, Some(_)) => None,
+        (None, None) => Some(Path::new(smear::LIST)),
+    };
+    let list = list.map(|path| smear::read(path, SystemTime::now().into())).transpose();
+    let list = list.map_err(failed("cannot read the leap seconds"))?;
+    Ok(Some(Smears::new(Duration::from_secs(u64::from(hours) * 3600), list)))
 }
 
 /// One socket for each worker of each address.

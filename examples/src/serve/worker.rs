@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant as SystemInstant};
 
 use ntp_net::{Batch, Datagram, Event, SendLead, Socket, Stamp, TransmitId, Turn};
-use ntp_server::{Counters, DropReason, Monitor, Outcome, Server, ServerClock, TransmitToken, MAX_REQUEST};
-use ntp_types::{Instant, NtpDuration, NtpTimestamp};
+use ntp_server::{Counters, DropReason, LeapSmear, Monitor, Outcome, Server, ServerClock, TransmitToken, MAX_REQUEST};
+use ntp_types::{Instant, LeapIndicator, NtpDuration, NtpTimestamp};
 
 use crate::stop::Stop;
 
@@ -26,7 +26,10 @@ pub(super) struct Shared {
     clock: Mutex<ServerClock>,
     /// What `ntpq` is shown, but for what the responder knows itself.
     monitor: Mutex<Monitor>,
-    /// Counts up with each new clock.
+    smear: Mutex<Option<LeapSmear>>,
+    /// The leap second that came with the last clock, until somebody has looked at it.
+    announced: Mutex<LeapIndicator>,
+    /// Counts up with each new clock and smear.
     generation: AtomicU64,
     counters: Vec<Mutex<(Counters, Sent)>>,
     started: SystemInstant,
@@ -49,7 +52,9 @@ impl Shared {
     pub(super) fn new(workers: usize, clock: ServerClock, stop: Stop) -> Self {
         let counters = (0..workers).map(|_| Mutex::default()).collect();
         let (clock, generation) = (Mutex::new(clock), AtomicU64::new(0));
-        Self { stop, clock, monitor: Mutex::default(), generation, counters, started: SystemInstant::now() }
+        let (smear, announced) = (Mutex::default(), Mutex::new(LeapIndicator::NoWarning));
+        let (monitor, started) = (Mutex::default(), SystemInstant::now());
+        Self { stop, clock, monitor, smear, announced, generation, counters, started }
     }
 
     /// The monotonic time base of the workers.
@@ -62,7 +67,24 @@ impl Shared {
     pub(super) fn set_clock(&self, clock: ServerClock, monitor: Monitor) {
         *self.monitor.lock().unwrap_or_else(PoisonError::into_inner) = monitor;
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;
+        let leap = clock.variables(self.now(), NtpTimestamp::UNSET).leap;
+        *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = leap;
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The leap second announced since this was asked the last time.
+    pub(super) fn take_announced(&self) -> LeapIndicator {
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut announced, LeapIndicator::NoWarning)
+    }
+
+    /// This is the leap second to spread. Nothing happens if it was before.
+    pub(super) fn set_smear(&self, smear: Option<LeapSmear>) {
+        let mut known = self.smear.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known != smear {
+            *known = smear;
+            self.generation.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// The counts of all workers together.
@@ -250,6 +272,7 @@ impl<'a> Worker<'a> {
         if generation != self.generation {
             self.generation = generation;
             self.server.set_clock(*self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner));
+            self.server.set_smear(*self.shared.smear.lock().unwrap_or_else(PoisonError::into_inner));
         }
         if let Some(place) = self.shared.counters.get(self.index) {
             *place.lock().unwrap_or_else(PoisonError::into_inner) = (*self.server.counters(), self.sent);

@@ -1,0 +1,205 @@
+//! The agent on a network that loses, doubles, delays, reorders and corrupts, and on one whose addresses change.
+//!
+//! `tc netem` would do the first, but few kernels have it; a relay in user space does the same to every datagram.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // tests
+#![cfg(target_os = "linux")]
+
+#[path = "interop/host.rs"]
+#[allow(dead_code)] // made for another test, which needs all of it
+mod host;
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use host::Host;
+use ntp_examples::demo::Servers;
+use ntp_net::Poller;
+use ntp_types::NtpDuration;
+use serde_json::Value;
+
+/// What is done to one datagram of so many, and how long each is held up at most.
+#[derive(Clone, Copy)]
+struct Harm {
+    lost: u64,
+    doubled: u64,
+    corrupted: u64,
+    delay: Duration,
+}
+
+/// A relay between clients and one server, both ways through the same harm.
+struct Relay {
+    harm: Harm,
+    server: SocketAddr,
+    front: UdpSocket,
+    /// A socket towards the server for each client.
+    backs: HashMap<SocketAddr, UdpSocket>,
+    /// When, to whom, what, and through which client's socket if it goes to the server.
+    held: Vec<(Instant, SocketAddr, Vec<u8>, bool)>,
+    state: u64,
+}
+
+impl Relay {
+    fn new(server: SocketAddr, harm: Harm) -> Self {
+        let front = UdpSocket::bind("127.0.0.1:0").unwrap();
+        front.set_nonblocking(true).unwrap();
+        Self { harm, server, front, backs: HashMap::new(), held: Vec::new(), state: 1 }
+    }
+
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 33) % sides
+    }
+
+    fn hold(&mut self, client: SocketAddr, octets: &[u8], is_request: bool) {
+        let harm = self.harm;
+        if self.roll(harm.lost) == 0 {
+            return;
+        }
+        let copies = if self.roll(harm.doubled) == 0 { 2 } else { 1 };
+        for _ in 0..copies {
+            let mut octets = octets.to_vec();
+            if self.roll(harm.corrupted) == 0 {
+                let bit = usize::try_from(self.roll(8 * octets.len() as u64)).unwrap();
+                octets[bit / 8] ^= 1 << (bit % 8);
+            }
+            let micros = self.roll(u64::try_from(harm.delay.as_micros()).unwrap());
+            self.held.push((Instant::now() + Duration::from_micros(micros), client, octets, is_request));
+        }
+    }
+
+    fn turn(&mut self) {
+        let mut buffer = [0; 2048];
+        while let Ok((length, client)) = self.front.recv_from(&mut buffer) {
+            self.backs.entry(client).or_insert_with(|| {
+                let back = UdpSocket::bind("127.0.0.1:0").unwrap();
+                back.set_nonblocking(true).unwrap();
+                back.connect(self.server).unwrap();
+                back
+            });
+            self.hold(client, &buffer[..length], true);
+        }
+        let mut answers = Vec::new();
+        for (client, back) in &self.backs {
+            while let Ok(length) = back.recv(&mut buffer) {
+                answers.push((*client, buffer[..length].to_vec()));
+            }
+        }
+        for (client, octets) in answers {
+            self.hold(client, &octets, false);
+        }
+        let now = Instant::now();
+        for (due, client, octets, is_request) in std::mem::take(&mut self.held) {
+            if due > now {
+                self.held.push((due, client, octets, is_request));
+            } else if is_request {
+                let _ = self.backs[&client].send(&octets);
+            } else {
+                let _ = self.front.send_to(&octets, client);
+            }
+        }
+    }
+}
+
+/// The agent for so long against a server of ours behind a relay: its last status, and its summary.
+fn agent_through(harm: Harm, seconds: &str) -> (Value, Value) {
+    let mut servers = Servers::on_loopback(&[NtpDuration::ZERO]).unwrap();
+    let mut relay = Relay::new(servers.addresses().unwrap()[0], harm);
+    let address = relay.front.local_addr().unwrap().to_string();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut poller = Poller::new();
+            while !is_over.load(Ordering::Relaxed) {
+                relay.turn();
+                poller.clear();
+                servers.register(&mut poller);
+                poller.wait(Some(Duration::from_micros(500))).unwrap();
+                servers.serve(&poller, ntp_types::Instant::ZERO);
+            }
+        });
+        let output = Command::new(env!("CARGO_BIN_EXE_ntp-agent"))
+            .args(["--json", "--server", &address, "--minpoll", "-3", "--maxpoll", "-3", "--duration", seconds])
+            .output()
+            .unwrap();
+        is_over.store(true, Ordering::Relaxed);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let objects: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let status = objects.iter().rfind(|object| object["type"] == "status").unwrap_or_else(|| panic!("{text}"));
+        (status.clone(), objects.last().unwrap().clone())
+    })
+}
+
+/// Nothing but delay, loss and copies: what is claimed is true.
+#[test]
+fn loss_copies_and_disorder_are_lived_with() {
+    let harm = Harm { lost: 5, doubled: 5, corrupted: u64::MAX, delay: Duration::from_millis(20) };
+    let (status, summary) = agent_through(harm, "12");
+    let source = &status["sources"][0];
+    println!("{summary}\n{source}");
+    assert_eq!(summary["good"], true, "{summary}");
+    let (offset, bound) = (summary["machine_offset"].as_f64().unwrap().abs(), summary["bound"].as_f64().unwrap());
+    assert!(offset <= bound && offset < 0.01, "{summary}");
+    let count = |name: &str| source[name].as_u64().unwrap();
+    assert!(count("accepted") > 20 && count("lost") > 5 && count("foreign") > 3, "{source}");
+}
+
+/// A flipped bit that no checksum caught, in one of ten datagrams each way: most are refused, and what gets through moves
+/// the clock no further than the delays would.
+#[test]
+fn corruption_is_lived_with() {
+    let harm = Harm { lost: 20, doubled: 20, corrupted: 10, delay: Duration::from_millis(5) };
+    let (status, summary) = agent_through(harm, "15");
+    println!("{summary}\n{}", status["sources"][0]);
+    assert_eq!(summary["good"], true, "{summary}");
+    assert!(summary["machine_offset"].as_f64().unwrap().abs() < 0.05, "{summary}");
+}
+
+#[test]
+fn the_agent_goes_on_when_its_host_changes_address() {
+    let Some(host) = Host::with(&[]) else { return };
+    let said = host.run(
+        "two_hosts
+         serve --listen 10.9.9.1:123 --stratum 3
+         $FAR $AGENT --json --server 10.9.9.1 --minpoll -2 --maxpoll -2 --duration 10 &
+         agent=$!
+         sleep 3
+         ip -n far addr del 10.9.9.2/24 dev far
+         sleep 1
+         ip -n far addr add 10.9.9.7/24 dev far
+         wait $agent",
+    );
+    let objects = said.objects();
+    let last = objects.iter().rfind(|object| object["type"] == "status").unwrap_or_else(|| panic!("{}", said.text()));
+    assert!(said.is_success() && last["time"].as_f64().unwrap() > 9.0, "{}", said.text());
+    let source = &last["sources"][0];
+    assert!(source["reach"] == 255 && source["accepted"].as_u64().unwrap() > 20, "{source}");
+    said.assert_contains("10.9.9.1 cannot be asked");
+}
+
+#[test]
+fn the_agent_follows_a_name_to_its_new_address() {
+    let Some(host) = Host::with(&[]) else { return };
+    host.file("hosts", "127.0.0.1 localhost\n10.9.9.2 time.test\n").file("nsswitch.conf", "hosts: files\n");
+    let said = host.run(
+        "two_hosts
+         mount --bind hosts /etc/hosts
+         mount --bind nsswitch.conf /etc/nsswitch.conf
+         $FAR $SERVE --user root --listen 0.0.0.0:123 --stratum 3 >serve.out 2>&1 &
+         $AGENT --json --server time.test --minpoll -2 --maxpoll -2 --duration 20 &
+         agent=$!
+         sleep 4
+         ip -n far addr add 10.9.9.7/24 dev far
+         ip -n far addr del 10.9.9.2/24 dev far
+         ip -n far addr add 10.9.9.7/24 dev far 2>/dev/null || :
+         echo '10.9.9.7 time.test' >/etc/hosts
+         wait $agent",
+    );
+    said.assert_contains("time.test moved from 10.9.9.2 to 10.9.9.7");
+    let objects = said.objects();
+    let last = objects.iter().rfind(|object| object["type"] == "status").unwrap();
+    assert_eq!(last["sources"][0]["address"], "10.9.9.7:123", "{last}");
+    assert!(said.is_success(), "{}", said.text());
+}
