@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ntp_client::{Snapshot, SourceId, System};
+use ntp_client::{Event, Snapshot, SourceId, System};
 use ntp_clock::{ClockError, ReadClock, Reading, Sleep, SteerClock};
 use ntp_discipline::{Engine, Status};
 use ntp_net::{Poller, Wake};
@@ -183,14 +183,17 @@ impl<E: Engine> Agent<E> {
             self.system.handle_timeout(now);
             self.obey(view)?;
             self.ask(view)?;
+            let mut is_news = false;
             while let Some(event) = self.system.poll_event() {
                 view.event(now.since(self.started), &event)?;
+                // No measurement will tell of it.
+                is_news |= matches!(event, Event::Unreachable { .. } | Event::StatusChanged { .. });
                 self.roster.handle_event(&event, now);
             }
             let refresh = view.style().refresh();
             let is_due = shown.is_none_or(|shown| refresh.is_some_and(|every| now.since(shown) >= every));
-            if is_due {
-                self.show(now, view, false)?;
+            if is_due || is_news {
+                self.show(now, view, is_news)?;
                 shown = Some(now);
             }
             let is_over = stop.is_asked() || end.is_some_and(|end| end <= now);

@@ -203,3 +203,20 @@ fn the_agent_follows_a_name_to_its_new_address() {
     assert_eq!(last["sources"][0]["address"], "10.9.9.7:123", "{last}");
     assert!(said.is_success(), "{}", said.text());
 }
+
+/// Who reads the agent's lines learns that nobody answers any more.
+#[test]
+fn silence_is_told() {
+    let Some(host) = Host::with(&[]) else { return };
+    let said = host.run(
+        "serve --listen 127.0.0.1:123 --stratum 3
+         $AGENT --json --server 127.0.0.1 --minpoll -3 --maxpoll -3 --duration 9 &
+         agent=$!
+         sleep 3
+         kill $(pidof ntp-serve)
+         wait $agent || :",
+    );
+    let objects = said.objects();
+    let last = objects.iter().rfind(|object| object["type"] == "status").unwrap_or_else(|| panic!("{}", said.text()));
+    assert_eq!(last["sources"][0]["reach"], 0, "{}", said.text());
+}

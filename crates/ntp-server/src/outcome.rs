@@ -22,7 +22,7 @@ pub enum DropReason {
     /// It is not a time packet, or cut short.
     #[error("malformed")]
     Malformed,
-    /// It is longer than any request, see [`MAX_REQUEST`].
+    /// It is longer than any request, see [`MAX_REQUEST`](crate::MAX_REQUEST).
     #[error("longer than any request")]
     TooLong,
     /// A version this server does not speak.

@@ -37,7 +37,7 @@ fn ntpds_and_chronyds_obey_our_rate() {
         ("ntp/usr/sbin/ntpd", "-n -d -c ntp.conf", "rate_exceeded"),
         ("ntpsec/usr/sbin/ntpd", "-n -d -c ntp.conf", "rate_exceeded"),
         ("chrony/usr/sbin/chronyd", "-x -d -u root -f chrony.conf", "Received KoD RATE from 10.9.9.1"),
-        ("chrony-4.9/chronyd", "-x -d -u root -f chrony.conf", "Received KoD RATE from 10.9.9.1"),
+        ("chrony-new/chronyd", "-x -d -u root -f chrony.conf", "Received KoD RATE from 10.9.9.1"),
     ] {
         let Some(host) = Host::with(&[program, "ntp-clients/usr/lib"]) else { continue };
         host.file("ntp.conf", "server 10.9.9.1 iburst\n");
@@ -95,7 +95,7 @@ fn we_obey_their_rate() {
     for (program, arguments) in [
         ("ntp/usr/sbin/ntpd", "-n -c ntp.conf"),
         ("ntpsec/usr/sbin/ntpd", "-n -c ntp.conf"),
-        ("chrony-4.9/chronyd", "-x -d -u root -f chrony.conf"),
+        ("chrony-new/chronyd", "-x -d -u root -f chrony.conf"),
     ] {
         let Some(host) = Host::with(&[program, "ntp-clients/usr/lib"]) else { continue };
         host.file("ntp.conf", "restrict default limited kod\ndiscard minimum 1 average 3\n");
