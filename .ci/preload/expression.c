@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum kind { NUMBER, TIME, ADD, MULTIPLY, MODULO, EQUAL, MAX, MIN, SUM, UNIFORM, NORMAL, EXPONENTIAL, POISSON, PULSE, SINE,
-    COSINE, TRIANGLE, GAMMA, PARETO, CORRELATED, FLICKER };
+    COSINE, TRIANGLE, ABSOLUTE, GAMMA, PARETO, CORRELATED, FLICKER };
 
 #define MAX_PARTS 8
 
@@ -27,8 +27,8 @@ static const struct {
     {"max", MAX, 1, MAX_PARTS}, {"min", MIN, 1, MAX_PARTS}, {"sum", SUM, 1, MAX_PARTS}, {"uniform", UNIFORM, 0, 0},
     {"normal", NORMAL, 0, 0}, {"exponential", EXPONENTIAL, 0, 0}, {"poisson", POISSON, 1, 1}, {"pulse", PULSE, 2, 2},
     {"sine", SINE, 1, 1}, {"cosine", COSINE, 1, 1}, {"triangle", TRIANGLE, 1, 1},
-    /* Of our own: a shape; a tail's index (starting at zero); seconds of correlation, mean 1; eight octaves of 1/f. */
-    {"gamma", GAMMA, 1, 1}, {"pareto", PARETO, 1, 1}, {"correlated", CORRELATED, 1, 1}, {"flicker", FLICKER, 0, 0},
+    /* Of our own: a magnitude; a shape; a tail's index (starting at zero); seconds of correlation, mean 1; eight octaves of 1/f. */
+    {"abs", ABSOLUTE, 1, 1}, {"gamma", GAMMA, 1, 1}, {"pareto", PARETO, 1, 1}, {"correlated", CORRELATED, 1, 1}, {"flicker", FLICKER, 0, 0},
 };
 
 static const char blank[] = " \t\n\r", ends[] = " \t\n\r()";
@@ -206,6 +206,7 @@ double value(expression *e, double time, stream *random)
     case SINE: return sin(e->number++ / v[0] * 2 * M_PI);
     case COSINE: return cos(e->number++ / v[0] * 2 * M_PI);
     case TRIANGLE: sum = e->number++ / v[0]; return 1 - 4 * fabs(sum - floor(sum) - 0.5);
+    case ABSOLUTE: return fabs(v[0]);
     case GAMMA: return gamma_variate(v[0], random);
     case PARETO: return pow(1 - uniform(random), -1 / v[0]) - 1;
     case CORRELATED: return correlated(e, v[0], time, random);

@@ -137,7 +137,7 @@ impl Schedule {
         if self.volley.is_none() && self.burst && self.reach.is_reachable() {
             self.start_volley();
         }
-        let begins = self.volley.map_or(true, |volley| volley.requests_left == self.burst_good.saturating_mul(2));
+        let begins = self.volley.map_or(true, |volley| volley.requests_left == self.volley_requests());
         self.volley = self.volley.and_then(|volley| {
             let requests_left = volley.requests_left.saturating_sub(1);
             (requests_left > 0).then_some(Volley { requests_left, ..volley })
@@ -234,15 +234,19 @@ impl Schedule {
         }
     }
 
-    /// Whether the requests that a volley costs beyond the usual ones have been saved: after a silence there is one for
-    /// nothing, or none.
+    /// Whether the requests that a volley can cost at the most have been saved: after a silence there is one for nothing,
+    /// or none.
     fn has_saved_a_volley(&self) -> bool {
-        self.saved >= STRETCH_DIVISOR.saturating_mul(self.burst_good.into())
+        self.saved >= STRETCH_DIVISOR.saturating_mul(self.volley_requests().into())
+    }
+
+    fn volley_requests(&self) -> u8 {
+        self.burst_good.saturating_mul(2)
     }
 
     fn start_volley(&mut self) {
         self.saved = 0;
-        self.volley = Some(Volley { good_left: self.burst_good, requests_left: self.burst_good.saturating_mul(2) });
+        self.volley = Some(Volley { good_left: self.burst_good, requests_left: self.volley_requests() });
     }
 
     /// The time between two requests as things stand.

@@ -107,8 +107,8 @@ fn queues() -> Vec<Further> {
                     .reordering(0.02)
             })),
             Some([
-                measured(1.588e-4, 4.922e-4, 4.105e-7, [Some(79.0), Some(621.0)], 64.7),
-                measured(6.691e-4, 1.462e-3, 1.942e-7, [Some(79.0), Some(621.0)], 1041.7),
+                measured(1.708e-4, 5.210e-4, 3.716e-7, [Some(92.0), Some(694.0)], 64.7),
+                measured(7.349e-4, 1.337e-3, 1.798e-7, [Some(92.0), Some(694.0)], 1041.7),
             ]),
         ),
         entry(
@@ -116,8 +116,8 @@ fn queues() -> Vec<Further> {
                 Server::new(Path::fixed(1e-4), Path::fixed(1e-4)).both_ways(|path| path.queue(Queue::Normal(5e-6))),
             ),
             Some([
-                measured(3.789e-6, 1.566e-5, 5.778e-8, [Some(6.0), Some(7.0)], 64.6),
-                measured(1.043e-5, 4.676e-5, 5.043e-8, [Some(6.0), Some(7.0)], 181.8),
+                measured(2.686e-6, 1.192e-5, 4.583e-8, [Some(6.0), Some(7.0)], 64.6),
+                measured(7.360e-6, 3.567e-5, 4.351e-8, [Some(6.0), Some(7.0)], 140.8),
             ]),
         ),
         entry(
