@@ -115,13 +115,14 @@ fn ask(socket: &Socket, server: SocketAddr, nonce: u64, named: NtpTimestamp) -> 
     request[40..48].copy_from_slice(&nonce.to_be_bytes());
     let t1 = Stamp::user_now().time;
     let id = socket.send_stamped(&request, server, None).ok()??;
+    // Before waiting for the answer, which would pass over it.
+    let left = (0..1_000).find_map(|_| match socket.next_event(&mut []) {
+        Ok(Event::Transmitted(left)) if left.id == id => Some(left.stamp.time),
+        _ => None,
+    })?;
     let mut answer = [0; 64];
     let datagram = socket.receive_within(&mut answer, Some(Duration::from_millis(50))).ok()??;
     let t4 = Stamp::user_now().time;
-    let left = std::iter::from_fn(|| socket.next_event(&mut []).ok()).find_map(|event| match event {
-        Event::Transmitted(left) if left.id == id => Some(left.stamp.time),
-        _ => None,
-    })?;
     let field = |at: usize| u64::from_be_bytes(answer[at..at + 8].try_into().expect("eight octets"));
     let is_interleaved = field(24) == !nonce;
     (is_interleaved || field(24) == nonce).then_some(Exchange {
