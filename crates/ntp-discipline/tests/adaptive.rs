@@ -301,3 +301,23 @@ fn after_a_sleep_nothing_is_claimed_until_it_is_confirmed() {
         assert_eq!((world.bound_violations, world.steps), (0, 1));
     }
 }
+
+/// Each server alone takes the surprise for its own; together they find that it is our clock's, and the bound held meanwhile.
+#[test]
+fn a_frequency_step_is_followed_with_several_sources_and_the_bound_holds() {
+    let servers = [Server::good(1e-3, 1e-4); 3];
+    let engine = adaptive::Engine::<SOURCES>::new(Policy::default()).unwrap();
+    let mut world = World::new(engine, &servers, Clock::new(0.05, 20e-6), (6, 10), 1);
+    world.run(30_000.0, |_, _| {});
+    assert!(world.engine.poll(&world.sources, 0) > Poll::from_log2(8));
+    let change = -5e-6;
+    world.clock.drift += change;
+    world.clock.error += change * world.now;
+    let mut worst = 0.0_f64;
+    world.run(33_000.0, |_, offset| worst = worst.max(offset.abs()));
+    assert!(worst > 1e-3, "{worst}: nothing happened");
+    let mut worst = 0.0_f64;
+    world.run(36_000.0, |_, offset| worst = worst.max(offset.abs()));
+    assert!(worst < 3e-4, "{worst}");
+    assert_eq!(world.bound_violations, 0);
+}

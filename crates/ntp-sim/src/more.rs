@@ -33,6 +33,7 @@ pub fn more() -> Vec<Further> {
     all.extend(oscillators());
     all.extend(liars());
     all.extend(jumpers());
+    all.extend(together());
     all
 }
 
@@ -284,6 +285,46 @@ fn liars() -> Vec<Further> {
                 measured(1.980e-1, 2.910e-1, 4.838e-6, [Some(22843.0), None], 64.7),
                 measured(1.980e-1, 2.910e-1, 4.838e-6, [Some(22843.0), None], 1041.7),
             ]),
+        ),
+    ]
+}
+
+/// What happens to several servers, or to our own clock while several are asked.
+fn together() -> Vec<Further> {
+    let near = Server::exponential(5e-4, 1e-4);
+    let late = wan().fault(Fault::Silent(When::between(0.0, 5e3)));
+    let halved = wan().both_ways(|path| path.event(When::between(0.0, 3e4), Event::Longer(2e-2)));
+    vec![
+        entry(
+            with(
+                3,
+                &near,
+                Scenario::new("freqstep3", "5 ppm faster from 30 000 s on, three servers with 0.1 ms queues"),
+            )
+            .wander([Wander::Constant(2e-5), Wander::RandomWalk(1e-9), Wander::Step { at: 3e4, change: 5e-6 }])
+            .event(30_000),
+            None,
+        ),
+        entry(
+            with(
+                3,
+                &late,
+                Scenario::new("late3of4", "a server 15 ms off is alone for 5 000 s, then three true ones answer too")
+                    .server(wan().wrong_by(1.5e-2)),
+            ),
+            None,
+        ),
+        entry(
+            with(2, &wan(), Scenario::new("halved1of3", "three servers, from 30 000 s on one is half as far"))
+                .server(halved)
+                .event(30_000),
+            None,
+        ),
+        entry(
+            with(3, &wan(), Scenario::new("suspend3", "three servers, asleep for 600 s at 30 000 s"))
+                .suspended(30_000, 600)
+                .event(30_000),
+            None,
         ),
     ]
 }

@@ -7,6 +7,7 @@
 use ntp_types::{Instant, NtpDuration};
 
 use crate::policy::{Policy, SmearGuard};
+use crate::rfc5905::constants::FREQUENCY_TOLERANCE;
 use crate::total::{sort, within};
 
 use super::bank::Estimate;
@@ -24,9 +25,10 @@ const JOINS_FROM: u32 = 8;
 /// A source is silent after so many polls and seconds without a sample.
 const SILENT_POLLS: f64 = 3.5;
 const SILENT_SECONDS: f64 = 20.0;
-/// Votes lost in a row until a member is expelled; samples in a row that do not fit until one counts as astray.
+/// Votes lost in a row until a member is expelled; samples in a row that do not fit until one counts as astray. One will
+/// do, because more than half of the members must be.
 const EXPELLED: u8 = 2;
-const ASTRAY: u8 = 2;
+const ASTRAY: u8 = 1;
 /// A sample further from the joint estimate than its interval and this many deviations is not fused.
 const MISFIT: f64 = 5.0;
 /// The level follows the biases' mean over this time, in seconds and in polls.
@@ -61,6 +63,8 @@ pub(super) struct Fusion<const N: usize> {
     /// The biases as they were when the clock lost its offset: asymmetry does not change with it.
     biases: [f64; N],
     first_sample: Option<Instant>,
+    /// When each member last had a part in the estimate.
+    fused: [Instant; N],
     /// No majority was ever reached: the joint estimate holds the level and learns the frequency.
     pub(super) undecided: bool,
 }
@@ -76,6 +80,7 @@ impl<const N: usize> Fusion<N> {
             asymmetry: Asymmetry::new(),
             biases: [0.0; N],
             first_sample: None,
+            fused: [Instant::ZERO; N],
             undecided: false,
         }
     }
@@ -142,16 +147,18 @@ impl<const N: usize> Fusion<N> {
     }
 
     /// How far from true time the members can be together, in seconds: of the nearest f + 1 of them the furthest, its bias
-    /// included, where f may lie. At least one of those is right.
-    pub(super) fn distance(&self, sources: &[Source]) -> f64 {
+    /// included and what the clock may have drifted since it was last heard, where f may lie. At least one is right.
+    pub(super) fn distance(&self, sources: &[Source], now: Instant) -> f64 {
         let biases = self.biases();
         let mut distances = [f64::INFINITY; N];
         for (i, slot) in distances.iter_mut().enumerate().filter(|(i, _)| self.is_member(*i)) {
+            let Some(source) = sources.get(i) else { continue };
             let bias = biases.get(i).copied().unwrap_or_default();
-            *slot = bias.abs()
-                + sources
-                    .get(i)
-                    .map_or(f64::INFINITY, |source| source.distance() + source.path.unseen() + source.doubt);
+            // A frequency that changed unseen is what RFC 5905's tolerance is for.
+            let heard = if self.joint.is_some() { self.fused.get(i).copied() } else { source.absorbed };
+            let drift = FREQUENCY_TOLERANCE.over(now.since(heard.unwrap_or(Instant::ZERO)));
+            let own = source.distance() + source.path.unseen() + source.doubt;
+            *slot = own + bias.abs() + drift.to_seconds_f64();
         }
         sort(&mut distances, |a, b| a.total_cmp(b).is_lt());
         let count = self.members.iter().filter(|&&is| is).count();
@@ -272,11 +279,20 @@ impl<const N: usize> Fusion<N> {
         let Some(source) = sources.get(index) else { return Fused::No };
         let (at, alone) = (source.at, self.standing_behind() < 2);
         let fits = match taken {
+            // Young witnesses judge all their samples anew with each; what is made of the witnesses has that too.
+            Taken::Absorbed(_) if source.is_young() => {
+                self.joint = None;
+                self.build(sources, now, true);
+                true
+            }
             Taken::Absorbed(observation) => self.take(index, observation, at, alone),
             Taken::Gross | Taken::Restarted(_) => false,
         };
         if let Some(source) = sources.get_mut(index) {
             source.misfits = if fits { 0 } else { source.misfits.saturating_add(1) };
+        }
+        if let Some(fused) = self.fused.get_mut(index).filter(|_| fits) {
+            *fused = now;
         }
         self.settle(sources, index, at, now);
         if fits {
@@ -335,6 +351,9 @@ impl<const N: usize> Fusion<N> {
             *bias = within(*bias, -most, most);
         }
         self.at = now;
+        for (fused, source) in self.fused.iter_mut().zip(sources) {
+            *fused = source.absorbed.unwrap_or(*fused);
+        }
         self.joint = Some(Joint::build(&members, &biases));
     }
 

@@ -8,6 +8,9 @@ use super::observation::Observation;
 
 /// Likelihoods are forgotten by this factor per sample.
 const FORGETTING: f64 = 0.995;
+/// No single sample speaks for one member of the bank against another by more than this, in nats: what one source alone
+/// finds surprising is its own, not our oscillator's. Without it one drifting server of three opened the whole bank.
+const SWAYS: f64 = 3.0;
 /// Samples before weights start to move.
 const WEIGHTLESS: u32 = 4;
 /// Members lighter than this do not count in planning.
@@ -231,12 +234,17 @@ impl<const N: usize> Joint<N> {
     /// Takes in a sample of member `i` taken now.
     pub(crate) fn update(&mut self, i: usize, observation: &Observation) {
         self.samples = self.samples.saturating_add(1);
-        for (filter, ln_weight) in self.filters.iter_mut().zip(&mut self.ln_weights) {
+        let mut evidence = [0.0; MEMBERS];
+        for (filter, evidence) in self.filters.iter_mut().zip(&mut evidence) {
             let (mean, variance) = filter.measured(i);
             let posterior = observation.posterior(mean, variance);
             filter.absorb(i, variance, posterior.shift, posterior.variance.max(LEAST_VARIANCE));
-            if self.samples > WEIGHTLESS {
-                *ln_weight = FORGETTING * *ln_weight + posterior.ln_likelihood;
+            *evidence = posterior.ln_likelihood;
+        }
+        if self.samples > WEIGHTLESS {
+            let best = evidence.into_iter().fold(f64::NEG_INFINITY, f64::max);
+            for (ln_weight, evidence) in self.ln_weights.iter_mut().zip(evidence) {
+                *ln_weight = FORGETTING * *ln_weight + evidence.max(best - SWAYS);
             }
         }
         normalize(&mut self.ln_weights);

@@ -102,10 +102,11 @@ impl<const N: usize> Engine<N> {
         let newest = members().filter_map(|source| source.absorbed).max();
         // A frequency that changed unseen since the last sample is what RFC 5905's tolerance is for.
         let drift = FREQUENCY_TOLERANCE.over(now.since(newest.unwrap_or(updated))).to_seconds_f64();
-        let doubt = BOUND * libm::sqrt(estimate.xx) + drift;
+        let doubt = BOUND * libm::sqrt(estimate.xx);
         described.root_delay = peer.server.root_delay.to_duration() + seconds(peer.path.base());
-        described.root_dispersion = peer.server.root_dispersion.to_duration() + described.offset.abs() + seconds(doubt);
-        described.bound = described.offset.abs() + seconds(doubt + self.fusion.distance(sources));
+        described.root_dispersion =
+            peer.server.root_dispersion.to_duration() + described.offset.abs() + seconds(doubt + drift);
+        described.bound = described.offset.abs() + seconds(doubt + self.fusion.distance(sources, now));
         described.jitter = seconds(peer.path.spread());
         described.wander = Frequency::from_ratio(libm::sqrt(estimate.ff));
         described.system_peer = Some(index);

@@ -247,6 +247,11 @@ impl Source {
         }
     }
 
+    /// Whether what its first samples are worth is still being learnt.
+    pub(crate) fn is_young(&self) -> bool {
+        !self.replay.is_complete(self.witness.samples())
+    }
+
     /// The witness's estimate at `now`.
     pub(crate) fn estimate(&self, now: Instant) -> Estimate {
         self.witness.estimate(now.since(self.at).as_secs_f64())
