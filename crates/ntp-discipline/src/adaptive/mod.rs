@@ -29,11 +29,13 @@ mod joint;
 mod observation;
 mod path;
 mod planner;
+mod queues;
 mod readout;
 mod select;
 mod setup;
 mod source;
 mod steering;
+mod witness;
 
 pub use engine::Engine;
 pub use source::Source;
