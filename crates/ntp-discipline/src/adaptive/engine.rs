@@ -17,7 +17,7 @@ const STARTING: u32 = 12;
 
 /// The adaptive engine, fusing up to `N` sources; more are measured and shown.
 ///
-/// Fixed memory, no allocation: about 10 kB a source in the caller's slice, and 80·(N+2)² octets here.
+/// Fixed memory, no allocation: about 15 kB a source in the caller's slice, and 80·(N+2)² octets here.
 ///
 /// # Example
 /// ```

@@ -11,6 +11,8 @@
 //! - **Interval.** Of a round trip's excess over the path's base delay some was spent each way, so the offset lies within
 //!   half the excess of the measured one. Samples near the base are almost exact, others say little; no average of
 //!   both. Where one way queues more than the other, the likelihood tilts.
+//! - **Bases.** The base is not known, and the smallest delay seen lies above it: eight bases are assumed at a time, each with
+//!   filters of its own, and weighed by how well they predict offset and delay.
 //! - **Bank.** Neither wander nor jumps are known beforehand: ten filters assume ten wanders and are weighed by how well
 //!   they predict; losers start anew from the mixture, so that a frequency step is followed at once.
 //! - **Witnesses and votes.** Every source is estimated alone; what selection sees of it no other source can move.

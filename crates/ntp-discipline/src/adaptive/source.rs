@@ -47,8 +47,11 @@ pub struct Source {
     pub(crate) misfits: u8,
 }
 
-/// Samples that are filtered again when a new one tells more about the path.
+/// Samples that are filtered again when new ones tell more about the path: after each of the first few, then of every
+/// few.
 const REPLAYED: usize = 32;
+const REPLAYED_EACH: usize = 8;
+const REPLAYED_EVERY: usize = 4;
 
 /// A sample as it is kept for that.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +79,11 @@ impl Replay {
     /// Whether the witness has outgrown it.
     fn is_complete(&self, samples: u32) -> bool {
         usize::try_from(samples).is_ok_and(|samples| samples >= REPLAYED)
+    }
+
+    /// Whether the sample after those kept is one to begin again at.
+    const fn is_due(&self) -> bool {
+        self.len < REPLAYED_EACH || (self.len + 1) % REPLAYED_EVERY == 0
     }
 
     fn push(&mut self, sample: Earlier) {
@@ -177,7 +185,9 @@ impl Source {
         self.samples = self.samples.saturating_add(1);
         self.path.push(delay);
         let earlier = Earlier { at, offset, delay };
-        if self.replay.is_complete(self.witness.samples()) {
+        let again =
+            self.witness.samples() == 0 || !self.replay.is_complete(self.witness.samples()) && self.replay.is_due();
+        if !again {
             self.witness.predict(at.since(self.at).as_secs_f64());
             self.at = self.at.max(at);
         }
@@ -202,12 +212,15 @@ impl Source {
         if self.witness.samples() == 0 {
             self.replay = Replay::new(frequency);
         }
-        if self.replay.is_complete(self.witness.samples()) {
-            self.path.scatters(0.0);
+        if again {
+            self.start_again(earlier);
+        } else {
+            self.replay.push(earlier);
+            if self.replay.is_complete(self.witness.samples()) {
+                self.path.scatters(0.0);
+            }
             self.witness.update(offset, delay, &self.path);
             self.path.follow(offset - self.witness.estimate(0.0).offset);
-        } else {
-            self.start_again(earlier);
         }
         if self.path.has_changed() {
             self.witness.rebase(&self.path);
