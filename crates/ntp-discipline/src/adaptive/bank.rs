@@ -17,8 +17,11 @@ pub(crate) const FORGETTING: f64 = 0.99;
 pub(crate) const LN_PRIOR: [f64; MEMBERS] = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0];
 /// Samples before weights start to move: the first ones speak of the prior, not of wander.
 const WEIGHTLESS: u32 = 4;
+/// What the log weights start with on top of that: few samples tell little of the wander, and most oscillators walk by no
+/// more than 10⁻⁹.
+const LN_START: [f64; MEMBERS] = [0.0, 0.0, 0.0, 0.0, -0.5, -1.0, -1.5, -2.0, -2.5, -3.0];
 /// No member falls further behind the best than this (in nats): a change of regime is believed after as much evidence.
-const FLOOR: f64 = 8.0;
+const FLOOR: f64 = 7.0;
 /// A member this far behind is started anew from the mixture; else slow members stay wrong after a frequency step.
 ///
 /// It must be smaller than the floor: with both equal nothing is ever started anew.
@@ -72,7 +75,7 @@ impl Estimate {
     }
 
     /// Mean and covariance of several, with weights that sum to one.
-    pub(crate) fn mixture(each: &[Self; MEMBERS], weights: &[f64; MEMBERS]) -> Self {
+    pub(crate) fn mixture<const K: usize>(each: &[Self; K], weights: &[f64; K]) -> Self {
         let mean = |pick: fn(&Self) -> f64| each.iter().zip(weights).map(|(m, w)| w * pick(m)).sum::<f64>();
         let (offset, frequency) = (mean(|m| m.offset), mean(|m| m.frequency));
         let mut result = Self { offset, frequency, ..Self::default() };
@@ -83,6 +86,18 @@ impl Estimate {
             result.ff += weight * (member.ff + df * df);
         }
         result
+    }
+
+    /// This part of the way to another, number by number.
+    fn towards(&self, other: &Self, part: f64) -> Self {
+        let mix = |from: f64, to: f64| from + part * (to - from);
+        Self {
+            offset: mix(self.offset, other.offset),
+            frequency: mix(self.frequency, other.frequency),
+            xx: mix(self.xx, other.xx),
+            xf: mix(self.xf, other.xf),
+            ff: mix(self.ff, other.ff),
+        }
     }
 
     /// The offset's distribution becomes `posterior`; the frequency follows by regression.
@@ -102,7 +117,7 @@ impl Estimate {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bank {
     members: [Estimate; MEMBERS],
-    /// Log weights relative to the best, from −8 to 0.
+    /// Log weights relative to the best, from −7 to 0.
     ln_weights: [f64; MEMBERS],
     samples: u32,
 }
@@ -110,12 +125,11 @@ pub(crate) struct Bank {
 impl Bank {
     /// All members alike.
     pub(crate) fn new(start: Estimate) -> Self {
-        Self { members: [start; MEMBERS], ln_weights: LN_PRIOR, samples: 0 }
-    }
-
-    /// All members alike, keeping what is known of the wander.
-    pub(crate) fn restart(&mut self, start: Estimate) {
-        *self = Self::new(start);
+        let mut ln_weights = LN_PRIOR;
+        for (ln_weight, more) in ln_weights.iter_mut().zip(LN_START) {
+            *ln_weight += more;
+        }
+        Self { members: [start; MEMBERS], ln_weights, samples: 0 }
     }
 
     /// As if nothing had been absorbed.
@@ -135,20 +149,57 @@ impl Bank {
         }
     }
 
-    /// Takes in a sample taken now.
-    pub(crate) fn update(&mut self, observation: &Observation) {
+    /// Between two banks, `part` of the way.
+    pub(crate) fn between(from: &Self, to: &Self, part: f64) -> Self {
+        let mut result = *from;
+        for (member, other) in result.members.iter_mut().zip(&to.members) {
+            *member = member.towards(other, part);
+        }
+        for (ln_weight, other) in result.ln_weights.iter_mut().zip(to.ln_weights) {
+            *ln_weight += part * (other - *ln_weight);
+        }
+        result
+    }
+
+    /// One bank with the moments of several, whose weights sum to one.
+    pub(crate) fn merged<const K: usize>(banks: &[Self; K], by: &[f64; K]) -> Self {
+        let mut result = Self::new(Estimate::default());
+        let mut shares = banks.map(|bank| weights(&bank.ln_weights, 0.0));
+        for (bank, (shares, by)) in banks.iter().zip(shares.iter_mut().zip(by)) {
+            result.samples = bank.samples;
+            shares.iter_mut().for_each(|share| *share *= by);
+        }
+        for (i, (member, ln_weight)) in result.members.iter_mut().zip(&mut result.ln_weights).enumerate() {
+            let of = shares.map(|shares| shares.get(i).copied().unwrap_or_default());
+            let total = of.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+            let each = banks.map(|bank| bank.members.get(i).copied().unwrap_or_default());
+            *member = Estimate::mixture(&each, &of.map(|share| share / total));
+            *ln_weight = libm::log(total);
+        }
+        normalize(&mut result.ln_weights);
+        result
+    }
+
+    /// Takes in a sample taken now; the logarithm of its probability.
+    pub(crate) fn update(&mut self, observation: &Observation) -> f64 {
+        let before = weights(&self.ln_weights, 0.0);
+        let mut likelihoods = [0.0; MEMBERS];
         self.samples = self.samples.saturating_add(1);
         let weighs = self.samples > WEIGHTLESS;
         let weighed = self.members.iter_mut().zip(&mut self.ln_weights).zip(LN_PRIOR);
-        for ((member, ln_weight), prior) in weighed {
+        for (((member, ln_weight), prior), likelihood) in weighed.zip(&mut likelihoods) {
             let posterior = observation.posterior(member.offset, member.xx);
             member.absorb(&posterior);
+            *likelihood = posterior.ln_likelihood;
             if weighs {
                 *ln_weight = FORGETTING * *ln_weight + (1.0 - FORGETTING) * prior + posterior.ln_likelihood;
             }
         }
         normalize(&mut self.ln_weights);
         self.restart_losers();
+        let top = likelihoods.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = likelihoods.iter().zip(before).map(|(l, weight)| weight * libm::exp(l - top)).sum();
+        top + libm::log(total.max(f64::MIN_POSITIVE))
     }
 
     fn restart_losers(&mut self) {
@@ -177,6 +228,11 @@ impl Bank {
         mixture(&self.members, &self.ln_weights, 0.0, elapsed)
     }
 
+    /// The largest variance of the offset that any member has.
+    pub(crate) fn widest(&self) -> f64 {
+        self.members.iter().map(|member| member.xx).fold(0.0, f64::max)
+    }
+
     /// Log weights of the members.
     pub(crate) const fn ln_weights(&self) -> &[f64; MEMBERS] {
         &self.ln_weights
@@ -185,9 +241,14 @@ impl Bank {
 
 /// The best weight becomes zero, none lies below the floor.
 pub(crate) fn normalize(ln_weights: &mut [f64; MEMBERS]) {
+    fall_behind(ln_weights, FLOOR);
+}
+
+/// The best weight becomes zero, none lies further below it than `most`.
+pub(crate) fn fall_behind(ln_weights: &mut [f64], most: f64) {
     let best = ln_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for ln_weight in ln_weights {
-        *ln_weight = (*ln_weight - best).max(-FLOOR);
+        *ln_weight = (*ln_weight - best).max(-most);
     }
 }
 

@@ -11,11 +11,17 @@
 //! - **Interval.** Of a round trip's excess over the path's base delay some was spent each way, so the offset lies within
 //!   half the excess of the measured one. Samples near the base are almost exact, others say little; no average of
 //!   both. Where one way queues more than the other, the likelihood tilts.
+//! - **Bases.** The base is not known, and the smallest delay seen lies above it: eight bases are assumed at a time, each with
+//!   filters of its own, and weighed by how well they predict offset and delay.
 //! - **Bank.** Neither wander nor jumps are known beforehand: ten filters assume ten wanders and are weighed by how well
 //!   they predict; losers start anew from the mixture, so that a frequency step is followed at once.
 //! - **Witnesses and votes.** Every source is estimated alone; what selection sees of it no other source can move.
 //! - **Joint estimate.** Members are fused with a bias each, as large as the asymmetry that is learnt from all of them.
 //! - **Slew.** Over as long as balances time and frequency error, from a breath to three polls.
+//!
+//! What bounds it: at the polls it chooses from 64 to 1024 s, that filter of particles, which is told wander, queues and base,
+//! errs by 0.21 ms RMS behind 1 ms queues and 2.8 ms behind 50 ms ones (this estimator: 0.25 and 3.9 in the scored
+//! table's `wan1ms` and `jit50ms`), and by 0.17 ms in the hours after a start (`off10s`: 0.19).
 //!
 //! Everything is `f64` through `libm`, of inputs that are whole numbers: finite by construction and bit-identical
 //! everywhere.
@@ -29,11 +35,13 @@ mod joint;
 mod observation;
 mod path;
 mod planner;
+mod queues;
 mod readout;
 mod select;
 mod setup;
 mod source;
 mod steering;
+mod witness;
 
 pub use engine::Engine;
 pub use source::Source;

@@ -7,12 +7,11 @@ use ntp_types::Poll;
 
 use crate::total::bounded;
 
-/// Exponents of the first intervals, in log2 seconds: a burst, then a start of the frequency. 91 s in all.
-const WARM_UP: [i8; 11] = [1, 1, 1, 1, 1, 1, 2, 3, 4, 4, 5];
-/// Samples before the interval may grow, and samples at each interval before it grows further: the same number of
-/// packets spread over more time tells more of the frequency.
-const GROW_FROM: u32 = 20;
-const HELD: u32 = 2;
+/// Exponents of the first intervals, in log2 seconds: a burst, then a start of the frequency. 66 s in all.
+const WARM_UP: [i8; 7] = [1, 1, 1, 2, 3, 4, 5];
+/// Samples at each interval from the shortest on before it grows: as many packets as chrony needs until it asks every
+/// 1024 s, but spread over the time, which tells more of the frequency and of the path.
+const HELD: [u32; 4] = [4, 8, 5, 3];
 /// Samples before the average of the present variance is kept, and its forgetting.
 const AVERAGE_FROM: u32 = 12;
 const AVERAGE_KEEP: f64 = 0.9;
@@ -70,11 +69,9 @@ impl Planner {
         let sample = (SAMPLE_VARIANCE * spread * spread).max(LEAST_SAMPLE);
         let poll = bounded(self.poll, min, max);
         let (longer, same) = (growth(poll.longer()), growth(poll));
-        let next = if self.samples > GROW_FROM
-            && self.held >= HELD
-            && longer < GROW_SAMPLE * sample
-            && longer < GROW_PRESENT * self.present
-        {
+        let steps = usize::try_from(poll.log2() - min.log2()).unwrap_or_default();
+        let held = HELD.get(steps).or(HELD.last()).copied().unwrap_or_default();
+        let next = if self.held >= held && longer < GROW_SAMPLE * sample && longer < GROW_PRESENT * self.present {
             poll.longer()
         } else if self.samples > AVERAGE_FROM && (same > SHRINK_SAMPLE * sample || same > SHRINK_PRESENT * self.present)
         {

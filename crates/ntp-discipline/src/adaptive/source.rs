@@ -5,10 +5,11 @@ use ntp_types::{Instant, NtpDuration, Poll, Reference};
 use crate::engine::SourceOptions;
 use crate::sample::{Sample, ServerState};
 
-use super::bank::{Bank, Estimate};
+use super::bank::Estimate;
 use super::observation::Observation;
 use super::path::Path;
 use super::planner::Planner;
+use super::witness::Witness;
 
 /// Variance of the frequency before anything is known: (50 ppm)².
 pub(crate) const UNKNOWN_FREQUENCY: f64 = 2.5e-9;
@@ -27,7 +28,7 @@ pub struct Source {
     pub(crate) options: Option<SourceOptions>,
     pub(crate) server: ServerState,
     pub(crate) path: Path,
-    pub(crate) witness: Bank,
+    pub(crate) witness: Witness,
     /// The instant the witness stands at.
     pub(crate) at: Instant,
     pub(crate) planner: Planner,
@@ -46,8 +47,11 @@ pub struct Source {
     pub(crate) misfits: u8,
 }
 
-/// Samples that are filtered again when a new one tells more about the path.
+/// Samples that are filtered again when new ones tell more about the path: after each of the first few, then of every
+/// few.
 const REPLAYED: usize = 32;
+const REPLAYED_EACH: usize = 8;
+const REPLAYED_EVERY: usize = 4;
 
 /// A sample as it is kept for that.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +79,11 @@ impl Replay {
     /// Whether the witness has outgrown it.
     fn is_complete(&self, samples: u32) -> bool {
         usize::try_from(samples).is_ok_and(|samples| samples >= REPLAYED)
+    }
+
+    /// Whether the sample after those kept is one to begin again at.
+    const fn is_due(&self) -> bool {
+        self.len < REPLAYED_EACH || (self.len + 1) % REPLAYED_EVERY == 0
     }
 
     fn push(&mut self, sample: Earlier) {
@@ -123,7 +132,7 @@ impl Default for Source {
             options: None,
             server: ServerState::default(),
             path: Path::new(),
-            witness: Bank::new(Estimate::default()),
+            witness: Witness::new(),
             at: Instant::ZERO,
             planner: Planner::new(Poll::DEFAULT_MIN),
             reach: 0,
@@ -176,13 +185,15 @@ impl Source {
         self.samples = self.samples.saturating_add(1);
         self.path.push(delay);
         let earlier = Earlier { at, offset, delay };
-        if self.replay.is_complete(self.witness.samples()) {
+        let again =
+            self.witness.samples() == 0 || !self.replay.is_complete(self.witness.samples()) && self.replay.is_due();
+        if !again {
             self.witness.predict(at.since(self.at).as_secs_f64());
             self.at = self.at.max(at);
         }
         let estimate = self.estimate(at);
-        let observation = self.path.assess(offset, delay, &estimate);
-        if self.witness.samples() >= SETTLED && is_gross(&observation, &estimate) {
+        let observation = self.witness.assess(offset, delay, &self.path);
+        if self.witness.samples() >= SETTLED && is_gross(&observation, &estimate, self.witness.widest()) {
             self.gross += 1;
             if self.gross < GROSS_LIMIT {
                 self.doubt = (offset - estimate.offset).abs();
@@ -201,15 +212,19 @@ impl Source {
         if self.witness.samples() == 0 {
             self.replay = Replay::new(frequency);
         }
-        if self.replay.is_complete(self.witness.samples()) {
-            self.path.scatters(0.0);
-            self.witness.update(&observation);
-            let estimate = self.witness.estimate(0.0);
-            self.path.learn(&observation, estimate.offset);
-        } else {
+        if again {
             self.start_again(earlier);
+        } else {
+            self.replay.push(earlier);
+            if self.replay.is_complete(self.witness.samples()) {
+                self.path.scatters(0.0);
+            }
+            self.witness.update(offset, delay, &self.path);
+            self.path.follow(offset - self.witness.estimate(0.0).offset);
         }
-        self.path.has_changed();
+        if self.path.has_changed() {
+            self.witness.rebase(&self.path);
+        }
         Taken::Absorbed(observation)
     }
 
@@ -229,21 +244,18 @@ impl Source {
     /// Filters all samples so far once more, each by what is known of the path now.
     fn start_again(&mut self, newest: Earlier) {
         self.replay.push(newest);
-        self.path.relearn();
         let replay = self.replay;
         self.path.scatters(replay.scatter());
         for (number, sample) in replay.samples().enumerate() {
             if number == 0 {
-                let observation = self.path.assess(sample.offset, sample.delay, &Estimate::default());
-                self.witness.restart(first(&observation, sample.delay, replay.frequency));
+                let observation = self.witness.assess(sample.offset, sample.delay, &self.path);
+                self.witness.restart(first(&observation, sample.delay, replay.frequency), &self.path);
             } else {
                 self.witness.predict(sample.at.since(self.at).as_secs_f64());
             }
             self.at = sample.at;
-            let observation = self.path.assess(sample.offset, sample.delay, &self.witness.estimate(0.0));
-            self.witness.update(&observation);
-            let estimate = self.witness.estimate(0.0);
-            self.path.learn(&observation, estimate.offset);
+            self.witness.update(sample.offset, sample.delay, &self.path);
+            self.path.follow(sample.offset - self.witness.estimate(0.0).offset);
         }
     }
 
@@ -275,7 +287,7 @@ fn first(observation: &Observation, delay: f64, frequency: (f64, f64)) -> Estima
     }
 }
 
-fn is_gross(observation: &Observation, estimate: &Estimate) -> bool {
-    let deviation = libm::sqrt(estimate.xx + observation.softness * observation.softness);
+fn is_gross(observation: &Observation, estimate: &Estimate, widest: f64) -> bool {
+    let deviation = libm::sqrt(estimate.xx.max(widest) + observation.softness * observation.softness);
     (observation.offset - estimate.offset).abs() > observation.half_width + GROSS * deviation + observation.spread
 }

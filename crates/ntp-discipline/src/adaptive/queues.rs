@@ -1,0 +1,108 @@
+//! The queues of the two ways of a path: how long they are on average, and what that says of a sample's excess.
+
+use crate::total::within;
+
+use super::bank::Estimate;
+use super::observation::{ln_sinhc, Observation};
+
+/// The queues' means are forgotten by this factor per sample …
+const MEMORY: f64 = 0.97;
+/// … start as this many samples of a plausible size (in units of spread) …
+const PRIOR: f64 = 1.0;
+const PRIOR_SIZE: f64 = 0.6;
+/// … and count as so many samples when the same ones are gone through again: with a prior ten times as heavy and nothing
+/// kept, a path that queues one way only cost 1.6 times the error with 84 samples.
+const KEPT: f64 = 10.0;
+/// Floor under the means, in units of spread: it keeps the tilt finite.
+const FLOOR: f64 = 0.01;
+const FLOOR_SECONDS: f64 = 1e-7;
+/// A sample whose excess is beyond this many spreads comes from another distribution: no tilt, nothing learnt from it.
+///
+/// Else a tilt by chance times a wide interval drags the clock to its edge.
+const FOREIGN: f64 = 8.0;
+/// Such a sample's part of one way is as usual within this many means of that way's queue.
+const USUAL: f64 = 5.0;
+
+/// Exponentially forgotten means.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queues {
+    /// Sums, in seconds, and their weight.
+    up: f64,
+    down: f64,
+    weight: f64,
+}
+
+impl Queues {
+    /// Nothing known.
+    pub(crate) const fn new() -> Self {
+        Self { up: 0.0, down: 0.0, weight: 0.0 }
+    }
+
+    /// To be learnt again from the same samples: what was learnt counts as a few.
+    pub(crate) fn relearn(&mut self, spread: f64) {
+        let kept = KEPT.min(self.weight);
+        let part = kept / self.weight.max(f64::MIN_POSITIVE);
+        let prior = PRIOR * PRIOR_SIZE * spread;
+        *self = Self { up: part * self.up + prior, down: part * self.down + prior, weight: kept + PRIOR };
+    }
+
+    /// Between two, `part` of the way.
+    pub(crate) fn between(from: &Self, to: &Self, part: f64) -> Self {
+        let mix = |a: f64, b: f64| a + part * (b - a);
+        Self { up: mix(from.up, to.up), down: mix(from.down, to.down), weight: mix(from.weight, to.weight) }
+    }
+
+    /// Learns from a sample how its excess was shared between the two ways, `estimate` being the offset believed now.
+    pub(crate) fn learn(&mut self, observation: &Observation, estimate: f64) {
+        if is_foreign(observation.half_width, observation.spread) {
+            return;
+        }
+        let both = 2.0 * observation.half_width;
+        let up = within(observation.half_width + observation.offset - estimate, 0.0, both);
+        self.up = MEMORY * self.up + up;
+        self.down = MEMORY * self.down + (both - up);
+        self.weight = MEMORY * self.weight + 1.0;
+    }
+
+    /// κ of a sample: 1/u − 1/d.
+    ///
+    /// Of one whose excess comes from another distribution: where one way's part is as usual, it was the other way that
+    /// was foreign, of no known distribution, and κ is that of the usual way alone. Otherwise nothing is known.
+    pub(crate) fn tilt(&self, half_width: f64, spread: f64, offset: f64, believed: &Estimate) -> f64 {
+        let (up, down) = self.means(spread);
+        if !is_foreign(half_width, spread) {
+            return 1.0 / up - 1.0 / down;
+        }
+        let (residual, deviation) = (offset - believed.offset, libm::sqrt(believed.xx));
+        let is_usual = |queued: f64, mean: f64| deviation < mean && queued < USUAL * mean;
+        match (is_usual(half_width + residual, up), is_usual(half_width - residual, down)) {
+            (true, false) => 1.0 / up,
+            (false, true) => -1.0 / down,
+            _ => 0.0,
+        }
+    }
+
+    /// Logarithm of the probability density of a sample's excess.
+    pub(crate) fn ln_density(&self, observation: &Observation) -> f64 {
+        let Observation { half_width, spread, tilt, .. } = *observation;
+        if is_foreign(half_width, spread) {
+            return 0.0;
+        }
+        let (up, down) = self.means(spread);
+        let (up, down) = if tilt == 0.0 { (0.5 * (up + down), 0.5 * (up + down)) } else { (up, down) };
+        libm::log(2.0 * half_width / (up * down)) + ln_sinhc(tilt * half_width) - half_width * (1.0 / up + 1.0 / down)
+    }
+
+    /// Means of the two queues, in seconds.
+    fn means(&self, spread: f64) -> (f64, f64) {
+        if self.weight <= 0.0 {
+            return (PRIOR_SIZE * spread, PRIOR_SIZE * spread);
+        }
+        let floor = FLOOR * spread + FLOOR_SECONDS;
+        (self.up / self.weight + floor, self.down / self.weight + floor)
+    }
+}
+
+fn is_foreign(half_width: f64, spread: f64) -> bool {
+    2.0 * half_width > FOREIGN * spread
+}
