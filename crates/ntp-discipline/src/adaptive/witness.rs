@@ -3,8 +3,9 @@
 //! The smallest delay seen lies above the base by as much as the luckiest packet was queued, which few packets tell. Yet a
 //! base that is assumed too high or too low is found out: intervals too narrow contradict one another, and intervals too
 //! wide are seldom filled. So every assumed base keeps a bank and queues of its own and is weighed by how well it
-//! predicts offset and delay; the grid of bases narrows as they are told apart. It costs next to nothing against a base
-//! known beforehand: within 3 % of the exact filter's error with 84 samples.
+//! predicts offset and delay; the grid of bases narrows as they are told apart. Not to know the base need cost next to
+//! nothing: a filter of particles that is exact but for their number errs by at most 6 % more with 84 samples when the base
+//! is unknown than when it is given, also where one way queues 25 times as long as the other.
 
 use super::bank::{fall_behind, Bank, Estimate, MEMBERS};
 use super::observation::Observation;
