@@ -154,8 +154,8 @@ impl SendLead {
     /// When the first reply leaves. Before a pace is known, as at the next quicker that is: rather early than late.
     #[inline]
     fn first(&self, pace: usize, is_stamped: bool) -> u32 {
-        let paces = self.paces.iter().take(pace + 1).rev();
-        paces.map(|pace| pace.first(is_stamped)).find(|&first| first > 0).unwrap_or(0)
+        let paces = self.paces.iter().enumerate().take(pace + 1).rev();
+        paces.map(|(rest, pace)| pace.first(rest, is_stamped)).find(|&first| first > 0).unwrap_or(0)
     }
 
     /// How long after the reading the reply in `position` (from 0) of the turn leaves. Never negative.
@@ -168,7 +168,7 @@ impl SendLead {
     /// How much earlier than predicted the quickest of the last few of this kind left.
     #[must_use]
     pub fn uncertainty(&self, turn: &Turn, position: usize) -> NtpDuration {
-        let first = self.paces.get(turn.pace).map_or(0, |pace| pace.left.spread());
+        let first = self.paces.get(turn.pace).map_or(0, |pace| pace.left(turn.pace) - pace.left.lowest);
         span(first, 0, position)
     }
 
@@ -196,17 +196,29 @@ impl Pace {
         self.left.is_full() && self.plain.is_full()
     }
 
+    /// From the reading to the stamp. After a rest sending takes now this long, now that, and the quickest counts: a reply
+    /// that seems to have arrived before it left is worse than one that is some microseconds old.
+    #[inline]
+    const fn left(&self, rest: usize) -> u32 {
+        if rest >= LEISURE {
+            self.left.lowest
+        } else {
+            self.left.value
+        }
+    }
+
     /// From the reading to the leaving of the first reply.
     #[inline]
-    fn first(&self, is_stamped: bool) -> u32 {
+    fn first(&self, rest: usize, is_stamped: bool) -> u32 {
+        let left = self.left(rest);
         if is_stamped {
-            return self.left.value;
+            return left;
         }
         if self.plain.value == 0 {
             return 0;
         }
         let cost = self.stamped.value.saturating_sub(self.plain.value);
-        self.left.value.saturating_sub(cost - cost / AFTER)
+        left.saturating_sub(cost - cost / AFTER)
     }
 }
 
@@ -254,11 +266,6 @@ impl Median {
 
     const fn is_full(&self) -> bool {
         self.count == SAMPLES
-    }
-
-    /// How far the lowest lies below the median.
-    const fn spread(&self) -> u32 {
-        self.value - self.lowest
     }
 
     fn add(&mut self, sample: u32) {
