@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use ntp_client::{Event, Snapshot, SourceId, System};
 use ntp_clock::{ClockError, ReadClock, Reading, Sleep, SteerClock};
+use ntp_discipline::leap::LeapAction;
 use ntp_discipline::{Engine, Status};
 use ntp_net::{Poller, Wake};
-use ntp_types::{ClockCommand, Instant, NtpDuration, NtpTimestamp};
+use ntp_types::{ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp};
 
 use crate::address;
 use crate::clock::AgentClock;
 use crate::demo::Servers;
 use crate::drift::Drift;
+use crate::kernel::KernelBooks;
 use crate::ports::{Heard, Ports};
 use crate::roster::Roster;
 use crate::stop::Stop;
@@ -41,6 +43,7 @@ pub struct Agent<E: Engine> {
     complaints: BTreeMap<SocketAddr, String>,
     drift: Drift,
     sleep: Sleep,
+    kernel: KernelBooks,
 }
 
 /// Where the clock stood at one moment.
@@ -112,6 +115,7 @@ impl<E: Engine> Agent<E> {
             clock,
             drift,
             sleep: Sleep::default(),
+            kernel: KernelBooks::default(),
             ports: Ports::default(),
             poller: Poller::new(),
             roster,
@@ -182,6 +186,7 @@ impl<E: Engine> Agent<E> {
             }
             self.system.handle_timeout(now);
             self.obey(view)?;
+            self.tell_kernel(now, view)?;
             self.ask(view)?;
             let mut is_news = false;
             while let Some(event) = self.system.poll_event() {
@@ -240,10 +245,37 @@ impl<E: Engine> Agent<E> {
             };
             if let ClockCommand::Step { .. } = command {
                 self.stepped += applied.stepped;
+                self.kernel.handle_step();
                 let line = format!("clock stepped by {}", text::signed(applied.stepped));
                 view.say(applied.at.since(self.started), &line)?;
             }
             self.system.handle_applied(&applied);
+        }
+        Ok(())
+    }
+
+    /// Keeps the kernel informed of its clock, where it is the kernel's that is disciplined.
+    fn tell_kernel(&mut self, now: Instant, view: &mut View) -> Result<(), Failure> {
+        let AgentClock::System(clock) = &mut self.clock else { return Ok(()) };
+        let (adjustment, action) = self.kernel.handle_estimate(&self.system.estimate(now), clock.time()?, now);
+        let mut lines = Vec::new();
+        if let Some(adjustment) = adjustment {
+            lines.extend(clock.adjust(&adjustment).err().map(|error| format!("the kernel was not told: {error}")));
+        }
+        match action {
+            Some(LeapAction::Arm { leap, end }) => {
+                let seconds = if leap == LeapIndicator::InsertSecond { 61 } else { 59 };
+                lines.push(format!("leap second armed: the last minute before {end} has {seconds} seconds"));
+            }
+            Some(LeapAction::Disarm) => lines.push("leap second taken back".into()),
+            Some(LeapAction::Passed { leap }) => {
+                self.system.handle_leap(leap, now);
+                lines.push("leap second passed".into());
+            }
+            None => {}
+        }
+        for line in lines {
+            view.say(now.since(self.started), &line)?;
         }
         Ok(())
     }

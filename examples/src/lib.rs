@@ -10,6 +10,7 @@ pub mod drift;
 pub mod dump;
 pub mod fields;
 pub mod json;
+pub mod kernel;
 pub mod measure;
 pub mod output;
 pub mod plot;

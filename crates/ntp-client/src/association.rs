@@ -9,7 +9,7 @@ use ntp_proto::{ClientRequest, Exchange, Pending, Reject, Rejected};
 use ntp_types::{Instant, KissAction, KissCode, NtpDuration, NtpTimestamp, Poll, ReferenceId, RoundTrip};
 
 use crate::schedule::Schedule;
-use crate::{Reach, SourceConfig};
+use crate::{Ignored, Reach, SourceConfig};
 
 /// One server and everything between it and us.
 ///
@@ -84,47 +84,6 @@ pub struct Answer {
     pub sent: Instant,
     /// The raw instant of T4.
     pub received: Instant,
-}
-
-/// Why a datagram was not used. None of these ends anything, but for a [`KissAction::Stop`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Ignored {
-    /// It came from an address that is not one of our servers'.
-    #[error("no server of ours has the address {0}")]
-    UnknownSource(SocketAddr),
-    /// No request was in flight: a duplicate, a late reply, or nothing of ours.
-    #[error("no request was in flight")]
-    Unsolicited,
-    /// It failed a check of the exchange.
-    #[error(transparent)]
-    Rejected(Reject),
-    /// The server refuses time and says why.
-    #[error("kiss-o'-death {0}")]
-    Kiss(KissCode),
-    /// It was good, but took too long to be worth anything.
-    #[error("the reply took {waited} s, more than the {limit} s allowed")]
-    Late {
-        /// From request to reply.
-        waited: NtpDuration,
-        /// The configured limit.
-        limit: NtpDuration,
-    },
-    /// The server takes its time from us.
-    #[error("the server's reference is this machine ({0})")]
-    Loop(ReferenceId),
-}
-
-impl Ignored {
-    /// Whether it is known that the server itself sent it: it carried the nonce of our request.
-    #[must_use]
-    pub fn is_from_server(&self) -> bool {
-        match self {
-            Self::UnknownSource(_) | Self::Unsolicited => false,
-            Self::Rejected(reject) => reject.is_from_server(),
-            Self::Kiss(_) | Self::Late { .. } | Self::Loop(_) => true,
-        }
-    }
 }
 
 /// What happened on an association, counted.

@@ -15,9 +15,9 @@ use ntp_discipline::{Sample, Verdict};
 use ntp_proto::Version;
 use ntp_types::{Instant, NtpDuration, NtpTimestamp, Poll, Precision};
 
-use crate::association::{Answer, Association, Counters, Ignored, Request};
+use crate::association::{Answer, Association, Counters, Request};
 use crate::system::sample_of;
-use crate::SourceConfig;
+use crate::{Ignored, SourceConfig};
 
 /// How to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use ntp_proto::Reject;
 use ntp_types::{Instant, NtpShort, ReferenceId};
 
 use super::{index, SourceId, System};
-use crate::association::{reference_id_of, Answer, Association, Ignored};
-use crate::{ServerSaid, Snapshot, SourceSnapshot, Standing};
+use crate::association::{reference_id_of, Answer, Association};
+use crate::{Ignored, ServerSaid, Snapshot, SourceSnapshot, Standing};
 
 impl<E: Engine> System<E> {
     /// Everything, as it stands at `now`.

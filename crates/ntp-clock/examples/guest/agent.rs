@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use ntp_clock::rtc::{systohc, AdjTime, Rtc, SaveOptions};
-use ntp_clock::{Adjustment, StepClock, SystemClock};
+use ntp_clock::{StatusFlags, StepClock, SystemClock};
 use ntp_types::{Frequency, NtpDuration};
 
 use crate::boot::reference;
@@ -50,13 +50,16 @@ pub(crate) fn run(checks: &mut Checks) {
         largest < NtpDuration::from_nanos(30_000_000),
         format!("{} in 0.1 s at most", largest.human()),
     );
-    checks.that("by no more than was bounded", fastest <= Frequency::from_ppm(10_600), fastest);
+    checks.that("by no more than was bounded", fastest <= Frequency::from_ppm(50_600), fastest);
     let is_right = left.abs() < i128::from(TOLERANCE);
     checks.that("slewed right", is_right, format!("{} in all, {} µs left", slewed.human(), left / 1_000));
     checks.that("the tick is back", tick_is_nominal(), SystemClock::new().status().unwrap().tick);
 
+    let status = SystemClock::new().status().unwrap();
+    let is_told = status.is_synchronized() && !status.flags.contains(StatusFlags::UNSYNCHRONIZED);
+    checks.that("the kernel knows its clock to be right", is_told, format!("± {:?}", status.max_error));
+
     // Kept in the hardware clock, whose edges then agree with the reference.
-    let _ = SystemClock::new().adjust(&Adjustment::new().max_error(Duration::from_millis(50))).unwrap();
     let (rtc, mut adjtime) = (Rtc::open().unwrap(), AdjTime::default());
     let saved = systohc(&rtc, &SystemClock::new().status().unwrap(), &mut adjtime, &SaveOptions::default()).unwrap();
     println!("     {:?}", saved.set);
