@@ -7,7 +7,7 @@
 //! core 1, in turn, in rounds whose order is reversed every other time; medians. As root it runs in a network namespace of its
 //! own, on loopback and over a pair of virtual interfaces. Peers: where installed, or unpacked below `$NTP_PEERS`.
 
-#![allow(clippy::expect_used)] // a bench stops at a fault
+#![allow(clippy::expect_used, clippy::panic)] // a bench stops at a fault
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -72,7 +72,7 @@ fn print_instructions() -> ExitCode {
         let [Some(empty), Some(unanswered), Some(full)] = counts[..] else { panic!("no counts of {case:?}") };
         // The loop, and handing over what a responder needs, is the caller's.
         let count = (full + unanswered).saturating_sub(empty) / u64::from(TURNS);
-        is_good &= case.limit().map_or(true, |limit| count <= limit);
+        is_good &= case.limit().is_none_or(|limit| count <= limit);
         let limit = case.limit().map_or(String::new(), |limit| limit.to_string());
         println!("| {case:?} | {} | {count} | {limit} |", case.length());
     }

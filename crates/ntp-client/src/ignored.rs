@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use ntp_proto::Reject;
 use ntp_types::{KissCode, NtpDuration, ReferenceId};
 
-/// Why a datagram was not used. None of these ends anything, but for a [`KissAction::Stop`].
+/// Why a datagram was not used. None of these ends anything, but for a [`KissAction::Stop`](ntp_types::KissAction::Stop).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ignored {
