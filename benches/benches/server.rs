@@ -40,7 +40,8 @@ fn main() -> ExitCode {
         ["--count", ..] => return print_instructions(),
         // `cargo test --benches` only looks whether it runs.
         ["--test", ..] => Case::ALL.iter().for_each(|case| count_once(&format!("{case:?}"))),
-        [what @ ("--load" | "--stamps"), count] => enter(what, rounds(count)),
+        // `cargo bench` adds a word of its own, which is no number.
+        [what @ ("--load" | "--stamps"), count, ..] => enter(what, rounds(count)),
         [what @ ("--load" | "--stamps"), ..] => enter(what, ROUNDS),
         _ => {
             let counted = print_instructions();
