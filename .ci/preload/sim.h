@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/timex.h>
 
-/* expression.c: numbers made of numbers, as in chrony-baseline.json. */
+/* expression.c: numbers made of numbers, see README. */
 typedef struct expression expression;
 typedef struct {
     uint64_t state[4];
