@@ -3,6 +3,8 @@
 //! State of a member: x (true minus raw time), f (its rate), their covariance. Between samples the frequency walks
 //! randomly; the members differ in how much. The estimate is the mixture's mean.
 
+use crate::total::within;
+
 use super::observation::{Observation, Posterior};
 
 /// Members: wander from 3·10⁻¹¹ to 10⁻⁶ per √s in half decades.
@@ -66,12 +68,13 @@ impl Estimate {
 
     /// The same within what any clock can be: whatever is put in, nothing here grows until it is no number.
     pub(crate) fn bounded(self) -> Self {
-        let within = |value: f64, most: f64| value.max(-most).min(most);
-        let (xx, ff) = (within(self.xx, MOST_OFFSET_VARIANCE), within(self.ff, 1.0));
-        let (xx, ff) = (xx.max(LEAST_VARIANCE), ff.max(LEAST_VARIANCE));
+        let xx = within(self.xx, LEAST_VARIANCE, MOST_OFFSET_VARIANCE);
+        let ff = within(self.ff, LEAST_VARIANCE, 1.0);
         // Cauchy and Schwarz hold to rounding; where a bound broke them, the covariance gives way.
-        let xf = within(self.xf, 0.999_999 * libm::sqrt(xx * ff));
-        Self { offset: within(self.offset, MOST_OFFSET), frequency: within(self.frequency, 1.0), xx, xf, ff }
+        let most = 0.999_999 * libm::sqrt(xx * ff);
+        let xf = within(self.xf, -most, most);
+        let offset = within(self.offset, -MOST_OFFSET, MOST_OFFSET);
+        Self { offset, frequency: within(self.frequency, -1.0, 1.0), xx, xf, ff }
     }
 
     /// Mean and covariance of several, with weights that sum to one.
