@@ -19,7 +19,17 @@ struct Serve {
     errors: BufReader<std::process::ChildStderr>,
 }
 
+/// What an agent says that follows servers which announce a leap second.
+const SYNCHRONIZED: &str = r#"{"type":"status","status":"synchronised","leap":"insert","stratum":3,"reference_id":"c0000201","root_delay":0.01,"root_dispersion":0.002}"#;
+
 impl Serve {
+    /// From the agent.
+    fn hear(&mut self, lines: &str) {
+        let pipe = self.child.stdin.as_mut().unwrap();
+        writeln!(pipe, "{lines}").unwrap();
+        pipe.flush().unwrap();
+    }
+
     fn start(arguments: &[&str]) -> Self {
         Self::start_under(&[], arguments)
     }
@@ -127,10 +137,7 @@ fn what_the_agent_says_is_served() {
     let mut serve = Serve::start(&["--from-agent"]);
     let socket = client(serve.address);
     assert_eq!(ask(&socket, serve.address, 1).unwrap()[1], 0);
-    let line = r#"{"type":"status","status":"synchronised","leap":"insert","stratum":3,"reference_id":"c0000201","root_delay":0.01,"root_dispersion":0.002}"#;
-    let pipe = serve.child.stdin.as_mut().unwrap();
-    writeln!(pipe, "{{\"type\":\"event\"}}\nnonsense\n{line}").unwrap();
-    pipe.flush().unwrap();
+    serve.hear(&format!("{{\"type\":\"event\"}}\nnonsense\n{SYNCHRONIZED}"));
     let end = Instant::now() + Duration::from_secs(5);
     for nonce in 2.. {
         let answer = ask(&socket, serve.address, nonce).unwrap();
@@ -188,10 +195,7 @@ fn a_leap_second_is_spread() {
 fn an_announced_leap_second_is_spread() {
     let mut serve = Serve::start(&["--from-agent", "--smear", "336"]);
     let socket = client(serve.address);
-    let line = r#"{"type":"status","status":"synchronised","leap":"insert","stratum":3,"reference_id":"c0000201","root_delay":0.01,"root_dispersion":0.002}"#;
-    let pipe = serve.child.stdin.as_mut().unwrap();
-    writeln!(pipe, "{line}").unwrap();
-    pipe.flush().unwrap();
+    serve.hear(SYNCHRONIZED);
     let end = Instant::now() + Duration::from_secs(5);
     for nonce in 1.. {
         let answer = ask(&socket, serve.address, nonce).unwrap();
