@@ -256,7 +256,8 @@ impl<E: Engine> Agent<E> {
 
     /// Keeps the kernel informed of its clock, where it is the kernel's that is disciplined.
     fn tell_kernel(&mut self, now: Instant, view: &mut View) -> Result<(), Failure> {
-        let AgentClock::System(clock) = &mut self.clock else { return Ok(()) };
+        let AgentClock::System(machine) = &mut self.clock else { return Ok(()) };
+        let clock = machine.system();
         let (adjustment, action) = self.kernel.handle_estimate(&self.system.estimate(now), clock.time()?, now);
         let mut lines = Vec::new();
         if let Some(adjustment) = adjustment {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use ntp_clock::{rescue, ClockError, ReadClock, Reading, SlewPolicy, SoftwareClock, SteerClock, SystemClock};
+use ntp_clock::{ClockError, ReadClock, Reading, SoftwareClock, SteerClock};
 use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
+
+use crate::machine::MachineClock;
 
 /// Either clock.
 #[derive(Debug)]
@@ -11,22 +13,10 @@ pub enum AgentClock {
     /// Over the machine's clock, which is only read.
     Software(SoftwareClock),
     /// The machine's clock itself.
-    System(SystemClock),
+    System(MachineClock),
 }
 
 impl AgentClock {
-    /// The machine's clock, watched: however this process ends, no slew outlives it. Handlers of signals come first.
-    #[must_use]
-    pub fn machine() -> Self {
-        // Neither net is worth failing for: without them the clock still sets itself back when it is dropped.
-        let _ = rescue::restore_on_signals();
-        // What is preloaded between a program and the system need not stand a second process; nor does a simulated clock
-        // run away.
-        let is_safe = is_preloaded() || rescue::start_guard().is_ok();
-        let policy = if is_safe { SlewPolicy::guarded() } else { SlewPolicy::default() };
-        Self::System(SystemClock::new().with_policy(policy))
-    }
-
     /// What this clock showed when the machine's clock, by which sockets stamp, showed `stamp`.
     #[must_use]
     pub fn time_of(&self, stamp: NtpTimestamp) -> NtpTimestamp {
@@ -46,11 +36,6 @@ impl AgentClock {
     }
 }
 
-/// Whether something stands between this program and the system, which may know only the calls that everybody makes.
-fn is_preloaded() -> bool {
-    std::env::var_os("LD_PRELOAD").is_some()
-}
-
 impl ReadClock for AgentClock {
     fn read(&self) -> Result<Reading, ClockError> {
         match self {
@@ -61,7 +46,6 @@ impl ReadClock for AgentClock {
 
     fn suspended(&self) -> Option<Duration> {
         match self {
-            _ if is_preloaded() => None,
             Self::Software(clock) => clock.suspended(),
             Self::System(clock) => clock.suspended(),
         }

@@ -1,6 +1,7 @@
 //! Setting the clock back when the process that slews it ends without being able to.
 //!
-//! A slew faster than the kernel's own 500 µs/s is a change of rate, and the kernel would keep it for ever. Three nets:
+//! The default [`SlewPolicy`](crate::SlewPolicy) needs none of this: what is faster than 10 ppm is the kernel's own slew, at
+//! 500 µs/s, which ends by itself. A faster slew is a change of rate, and the kernel would keep it for ever. Three nets:
 //!
 //! 1. Dropping the [`SystemClock`](crate::SystemClock) takes it back: returning from `main`, unwinding from a panic.
 //! 2. [`restore_on_signals`]: the signals that would end the process, `abort` among them.

@@ -10,6 +10,9 @@ use ntp_types::{Frequency, Instant, NtpDuration};
 /// The kernel's own slew removes at most this in a second. Source: `MAX_TICKADJ`.
 const SELF_ENDING_MICROS_PER_SECOND: i64 = 500;
 
+/// The same as a rate.
+const SELF_ENDING_RATE: Frequency = Frequency::from_ppm(500);
+
 /// Bounds for the slews of a [`SystemClock`](crate::SystemClock).
 ///
 /// Three ways, by what would remain if the process were killed in the middle:
@@ -17,12 +20,14 @@ const SELF_ENDING_MICROS_PER_SECOND: i64 = 500;
 /// | slew | way | after SIGKILL |
 /// |---|---|---|
 /// | at most `harmless_rate` | frequency: exact and even | that rate: 10 ppm are 36 ms in an hour |
-/// | fits into its duration at 500 µs/s | the kernel's own, which ends by itself; whole microseconds, and on an idle machine some tens of them more or less | nothing |
+/// | done in time at 500 µs/s, or no faster one allowed | the kernel's own, which ends by itself; whole microseconds, and on an idle machine some tens of them more or less | nothing |
 /// | faster | tick and frequency, up to `max_rate` | its rate, unless a [guard](crate::rescue) stands by |
+///
+/// The default never takes the third way. [`guarded`](Self::guarded) is for processes with a guard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)]
 pub struct SlewPolicy {
-    /// The fastest slew; 100 000 ppm at the most.
+    /// The fastest slew; 100 000 ppm at the most. Below 500 ppm the kernel's own is out of the question.
     pub max_rate: Frequency,
     /// Up to here a slew goes by frequency even where the kernel's own would do.
     pub harmless_rate: Frequency,
@@ -31,9 +36,9 @@ pub struct SlewPolicy {
 }
 
 impl Default for SlewPolicy {
-    /// 10 000 ppm, 10 ppm, yes.
+    /// 500 ppm, 10 ppm, yes: whatever becomes of the process, the clock does not run away.
     fn default() -> Self {
-        Self { max_rate: Frequency::from_ppm(10_000), harmless_rate: Frequency::from_ppm(10), self_ending: true }
+        Self { max_rate: SELF_ENDING_RATE, harmless_rate: Frequency::from_ppm(10), self_ending: true }
     }
 }
 
@@ -73,15 +78,17 @@ impl SlewPolicy {
         if wanted == Frequency::ZERO {
             return Plan::None;
         }
-        if self.self_ending && wanted.abs() > self.harmless_rate.abs() {
+        let limit = self.limit();
+        if self.self_ending && limit >= SELF_ENDING_RATE && wanted.abs() > self.harmless_rate.abs() {
             let micros = round_div(offset.to_nanos(), 1_000);
             let seconds = micros.unsigned_abs().div_ceil(SELF_ENDING_MICROS_PER_SECOND.unsigned_abs());
-            // It starts with the next second of the clock, and must be over before the next command is likely to come.
-            if micros != 0 && Duration::from_secs(seconds.saturating_add(2)) <= duration {
+            // It starts with the next second of the clock, and had better be over when the next command is likely to come.
+            let is_in_time = Duration::from_secs(seconds.saturating_add(2)) <= duration;
+            if micros != 0 && (is_in_time || limit == SELF_ENDING_RATE) {
                 return Plan::SelfEnding { micros };
             }
         }
-        Plan::Rate(wanted.clamp_abs(self.limit()))
+        Plan::Rate(wanted.clamp_abs(limit))
     }
 }
 
@@ -95,23 +102,37 @@ pub(crate) fn rate_for(offset: NtpDuration, duration: Duration) -> Frequency {
     Frequency::from_bits(i64::try_from(bits).unwrap_or(if bits < 0 { -i64::MAX } else { i64::MAX }))
 }
 
-/// What the kernel's own slew really adds when it is given `micros`.
+/// How long `seconds` of a clock that runs at `rate` last.
+fn lasting(seconds: u64, rate: Frequency) -> Duration {
+    let nanos = (i128::from(seconds) * 1_000_000_000) << 60;
+    let per_second = (1_i128 << 60) + i128::from(rate.to_bits());
+    Duration::from_nanos(nanos.checked_div(per_second).and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(u64::MAX))
+}
+
+/// What the kernel's own slew of `micros` is made of, beside `frequency`: its full rate and how long, the rest and how long.
 ///
-/// It spreads each second's share over a second of the clock it is making faster, which is that much shorter.
-pub(crate) fn self_ending_gain(micros: i64) -> NtpDuration {
-    // In units of 10⁻¹² s: a share of p µs gives p / (1 + p·10⁻⁶) µs, and the next term is below a picosecond.
-    let gain = |share: i64| i128::from(share) * 1_000_000 - i128::from(share) * i128::from(share);
-    let limit = SELF_ENDING_MICROS_PER_SECOND * micros.signum();
-    let whole = micros.checked_div(limit).unwrap_or(0);
-    let picos = i128::from(whole) * gain(limit) + gain(micros - whole * limit);
-    NtpDuration::from_nanos(i64::try_from(picos / 1_000).unwrap_or(0))
+/// Each second's share is spread over a second of the clock it is making faster, which is that much shorter.
+fn shares(micros: i64, frequency: Frequency) -> [(Frequency, Duration); 2] {
+    let seconds = micros.unsigned_abs() / SELF_ENDING_MICROS_PER_SECOND.unsigned_abs();
+    // A microsecond in a second is one ppm.
+    let rest = Frequency::from_ppm(i32::try_from(micros % SELF_ENDING_MICROS_PER_SECOND).unwrap_or(0));
+    let full = if micros < 0 { -SELF_ENDING_RATE } else { SELF_ENDING_RATE };
+    let slower = lasting(u64::from(rest != Frequency::ZERO), frequency + rest);
+    [(full, lasting(seconds, frequency + full)), (rest, slower)]
+}
+
+/// What the kernel's own slew really adds when it is given `micros` beside `frequency`.
+fn self_ending_gain(micros: i64, frequency: Frequency) -> NtpDuration {
+    let [(full, long), (rest, second)] = shares(micros, frequency);
+    full.over(long) + rest.over(second)
 }
 
 /// The kernel's own slew, piece by piece: it waits for the clock's next second, runs at 500 µs/s, and ends with a slower second.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OwnSlew {
-    /// What the kernel was given.
-    pub(crate) micros: i64,
+    /// What the kernel was given, and the clock's frequency beside it.
+    micros: i64,
+    frequency: Frequency,
     /// When each piece ends, and the rate within it; empty ones end where they begin.
     pieces: [(Instant, Frequency); 3],
     /// The piece that was told last.
@@ -122,18 +143,18 @@ pub(crate) struct OwnSlew {
 }
 
 impl OwnSlew {
-    /// Given to the kernel at `at`, with `wait` to go to the clock's next second.
-    pub(crate) fn new(micros: i64, at: Instant, wait: Duration) -> Self {
-        let limit = SELF_ENDING_MICROS_PER_SECOND * micros.signum();
-        let whole = micros.checked_div(limit).unwrap_or(0);
-        let rest = micros - whole * limit;
-        let second = Duration::from_secs(1);
-        let waited = at + wait;
-        let fast = waited + second.saturating_mul(u32::try_from(whole).unwrap_or(u32::MAX));
-        let slow = if rest == 0 { fast } else { fast + second };
-        let rate = |micros| rate_for(self_ending_gain(micros), second);
-        let pieces = [(waited, Frequency::ZERO), (fast, rate(limit)), (slow, rate(rest))];
-        Self { micros, pieces, told: 0, since: at, before: NtpDuration::ZERO }
+    /// Given to the kernel at `at`, beside `frequency`, with `wait` to go to the clock's next second.
+    pub(crate) fn new(micros: i64, frequency: Frequency, at: Instant, wait: Duration) -> Self {
+        let [(full, long), (rest, second)] = shares(micros, frequency);
+        let begin = at + wait;
+        let slower = begin + long;
+        let pieces = [(begin, Frequency::ZERO), (slower, full), (slower + second, rest)];
+        Self { micros, frequency, pieces, told: 0, since: at, before: NtpDuration::ZERO }
+    }
+
+    /// What it adds in all when the kernel says that `left` of it were not begun.
+    pub(crate) fn gain(&self, left: i64) -> NtpDuration {
+        self_ending_gain(self.micros.saturating_sub(left), self.frequency)
     }
 
     /// The rate in force, and until when, as it was told last.

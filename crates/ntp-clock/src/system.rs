@@ -83,8 +83,13 @@ impl<K: Kernel> SystemClock<K> {
     /// With other bounds for slews.
     #[must_use]
     pub fn with_policy(mut self, policy: SlewPolicy) -> Self {
-        self.steered.policy = policy;
+        self.set_policy(policy);
         self
+    }
+
+    /// Other bounds for the slews that come.
+    pub fn set_policy(&mut self, policy: SlewPolicy) {
+        self.steered.policy = policy;
     }
 
     /// The table of system calls.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{Books, SimKernel};
 use ntp_clock::kernel::ClockId;
-use ntp_clock::{Errno, Operation, PhcClock, ReadClock, SteerClock, StepClock};
+use ntp_clock::{Errno, Operation, PhcClock, ReadClock, SlewPolicy, SteerClock, StepClock};
 use ntp_types::{ClockCommand, Frequency, Instant, NtpDuration, UnixTime};
 
 fn kernel() -> SimKernel {
@@ -33,7 +33,7 @@ fn a_device_that_is_none_is_an_error() {
 #[test]
 fn steps_and_slews_within_the_devices_range() {
     let kernel = kernel();
-    let mut clock = PhcClock::with_kernel(kernel.clone(), 4).unwrap();
+    let mut clock = PhcClock::with_kernel(kernel.clone(), 4).unwrap().with_policy(SlewPolicy::guarded());
     assert_eq!(clock.capabilities().max_frequency_ppb, 62_499_999);
     let before = clock.read().unwrap();
     let applied = clock.step(NtpDuration::from_seconds(-7)).unwrap();

@@ -35,10 +35,15 @@ fn gained(kernel: &SimKernel, (real, raw): (i128, u128)) -> i64 {
     (kernel.real_nanos() - real - (kernel.raw_nanos() - raw) as i128) as i64
 }
 
+/// As with a guard, but that small slews stay the kernel's.
+fn fast() -> SlewPolicy {
+    SlewPolicy { max_rate: Frequency::from_ppm(10_000), ..SlewPolicy::default() }
+}
+
 #[test]
 fn a_fast_slew_goes_by_tick_and_frequency_and_ends() {
     let kernel = SimKernel::new(start());
-    let mut clock = SystemClock::with_kernel(kernel.clone());
+    let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(fast());
     let origin = (kernel.real_nanos(), kernel.raw_nanos());
     let applied = clock.apply(&slew(-30 * MS, Duration::from_secs(10), 20)).unwrap();
     assert_eq!(applied.frequency, Frequency::from_ppm(20));
@@ -60,7 +65,7 @@ fn a_fast_slew_goes_by_tick_and_frequency_and_ends() {
 #[test]
 fn a_late_end_is_booked_with_its_excess() {
     let kernel = SimKernel::new(start());
-    let mut clock = SystemClock::with_kernel(kernel.clone());
+    let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(fast());
     let applied = clock.apply(&slew(30 * MS, Duration::from_secs(10), 0)).unwrap();
     kernel.advance(Duration::from_secs(15));
     let end = clock.handle_timeout(applied.slew_end).unwrap().unwrap();
@@ -80,6 +85,39 @@ fn a_small_slew_is_the_kernels_own_and_survives_the_process() {
     kernel.advance(Duration::from_secs(3600));
     let gained = gained(&kernel, origin);
     assert!((gained - 1_234_445).abs() <= 2, "two seconds at 500 µs, one at 235, each that much shorter: {gained}");
+}
+
+#[test]
+fn without_a_guard_a_slew_for_which_there_is_no_time_is_the_kernels_own_too() {
+    let kernel = SimKernel::new(start());
+    let mut clock = SystemClock::with_kernel(kernel.clone());
+    let mut books = Books::default();
+    let origin = (kernel.real_nanos(), kernel.raw_nanos());
+    books.add(clock.apply(&slew(-300 * MS, Duration::from_secs(3), 20)).unwrap());
+    assert_eq!(clock.residue(), Frequency::ZERO);
+    for _ in 0..700 {
+        kernel.advance(Duration::from_secs(1));
+        let now = Instant::from_nanos(kernel.raw_nanos() as u64);
+        while let Some(applied) = clock.handle_timeout(now).unwrap() {
+            books.add(applied);
+        }
+        assert!((kernel.rate_scaled() - (20 << 16)).abs() <= 500 << 16, "{}", kernel.rate_scaled() >> 16);
+        let error = books.at(now) - seconds(gained(&kernel, origin));
+        assert!(error.abs() < seconds(1_000), "{error}");
+    }
+    assert!((gained(&kernel, origin) - 14 * MS + 300 * MS).abs() < MS, "{}", gained(&kernel, origin));
+    assert_eq!(clock.next_timeout(), None);
+}
+
+#[test]
+fn nothing_goes_faster_than_it_may() {
+    let kernel = SimKernel::new(start());
+    let policy = SlewPolicy { max_rate: Frequency::from_ppm(100), ..SlewPolicy::default() };
+    let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(policy);
+    let applied = clock.apply(&slew(MS, Duration::from_secs(16), 0)).unwrap();
+    assert_eq!(applied.slew_rate.to_string(), "+62.500 ppm");
+    let applied = clock.apply(&slew(MS, Duration::from_secs(1), 0)).unwrap();
+    assert_eq!(applied.slew_rate.to_string(), "+100.000 ppm");
 }
 
 #[test]
@@ -131,9 +169,9 @@ fn an_own_slew_cut_short_is_booked_by_what_the_kernel_says_is_left() {
 #[test]
 fn dropping_the_clock_takes_the_slew_back() {
     let kernel = SimKernel::new(start());
-    let mut clock = SystemClock::with_kernel(kernel.clone());
+    let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(fast());
     let _ = clock.apply(&slew(300 * MS, Duration::from_secs(3), -12)).unwrap();
-    assert_eq!(kernel.rate_scaled(), (10_000 - 12) << 16, "the default bound");
+    assert_eq!(kernel.rate_scaled(), (10_000 - 12) << 16, "as fast as it may");
     drop(clock);
     assert_eq!(kernel.rate_scaled(), -12 << 16);
 }
@@ -213,7 +251,7 @@ fn refused_commands_change_nothing_and_say_what_is_missing() {
 #[test]
 fn an_adjustment_reads_back_what_the_kernel_made_of_it() {
     let kernel = SimKernel::new(start());
-    let mut clock = SystemClock::with_kernel(kernel.clone());
+    let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(fast());
     let adjustment = Adjustment::new()
         .step(seconds(2_500 * MS))
         .synchronized(true)
@@ -280,7 +318,7 @@ fn every_errno_at_every_call_is_an_error_and_leaves_the_books_right() {
     for errno in errnos {
         for nth in 0..60 {
             let kernel = SimKernel::new(start());
-            let mut clock = SystemClock::with_kernel(kernel.clone());
+            let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(fast());
             let origin = (kernel.real_nanos(), kernel.raw_nanos());
             let mut books = Books::default();
             kernel.fail_call(nth, errno);
@@ -379,7 +417,7 @@ proptest! {
         commands in prop::collection::vec((any::<bool>(), -200_000_000_i64..200_000_000, 0_u64..40_000, -400_i32..400, 0_u64..60_000), 1..12),
     ) {
         let kernel = SimKernel::new(start());
-        let policy = SlewPolicy { self_ending: false, ..SlewPolicy::default() };
+        let policy = SlewPolicy { self_ending: false, ..fast() };
         let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(policy);
         let mut books = Books::default();
         let origin = (kernel.real_nanos(), kernel.raw_nanos());

@@ -13,6 +13,7 @@ use ntp_examples::agent::{Agent, Failure};
 use ntp_examples::clock::AgentClock;
 use ntp_examples::demo::{self, Servers};
 use ntp_examples::drift::Drift;
+use ntp_examples::machine::MachineClock;
 use ntp_examples::plot;
 use ntp_examples::roster::{Roster, Wanted};
 use ntp_examples::stop::Stop;
@@ -222,7 +223,7 @@ fn follow<E: Engine>(arguments: &Arguments, system: System<E>, stop: &Stop, styl
     let drift = Drift::load(arguments.driftfile.clone()).map_err(std::io::Error::other)?;
     let mut clock = match arguments.clock {
         Clock::Software => AgentClock::Software(SoftwareClock::realtime()),
-        Clock::System => AgentClock::machine(),
+        Clock::System => AgentClock::System(MachineClock::new()?),
     };
     let title = match arguments.clock {
         Clock::Software => "ntp-agent: a software clock; the machine's is left alone",

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ntp_clock::rtc::{systohc, AdjTime, Rtc, SaveOptions};
 use ntp_clock::{StatusFlags, StepClock, SystemClock};
@@ -55,6 +55,14 @@ pub(crate) fn run(checks: &mut Checks) {
     checks.that("slewed right", is_right, format!("{} in all, {} µs left", slewed.human(), left / 1_000));
     checks.that("the tick is back", tick_is_nominal(), SystemClock::new().status().unwrap().tick);
 
+    let plain = start(&server, &["--duration", "60"]);
+    killed(checks, plain, "killed while it slews, it leaves the frequency");
+    // What is preloaded may be a simulator, in which no guard stands; this is none.
+    let preloaded = command(&server, &["--duration", "60"]).env("LD_PRELOAD", "/no.so").spawn().unwrap();
+    killed(checks, preloaded, "and with something preloaded");
+    let mut agent = start(&server, &["--makestep", "0.01", "3", "--duration", "45"]);
+    let _ = agent.wait().unwrap();
+
     let status = SystemClock::new().status().unwrap();
     let is_told = status.is_synchronized() && !status.flags.contains(StatusFlags::UNSYNCHRONIZED);
     checks.that("the kernel knows its clock to be right", is_told, format!("± {:?}", status.max_error));
@@ -72,8 +80,30 @@ pub(crate) fn run(checks: &mut Checks) {
     );
 }
 
+/// A tenth of a second off: the agent's slew is fast enough to need a guard, and takes long enough to be interrupted.
+fn killed(checks: &mut Checks, mut agent: Child, what: &str) {
+    let _ = SystemClock::new().step(NtpDuration::from_nanos(100_000_000)).unwrap();
+    let rate = || SystemClock::new().status().unwrap().rate().abs();
+    let fast = Frequency::from_ppm(20_000);
+    let begin = Instant::now();
+    while rate() < fast && begin.elapsed() < Duration::from_secs(30) {
+        sleep(Duration::from_millis(20));
+    }
+    let before = rate();
+    agent.kill().unwrap();
+    let _ = agent.wait().unwrap();
+    sleep(Duration::from_millis(300));
+    let after = rate();
+    checks.that(what, before >= fast && after < Frequency::from_ppm(600), format!("{before}, then {after}"));
+}
+
 fn start(server: &str, more: &[&str]) -> Child {
-    Command::new("/agent")
+    command(server, more).spawn().unwrap()
+}
+
+fn command(server: &str, more: &[&str]) -> Command {
+    let mut command = Command::new("/agent");
+    command
         .args([
             "--server",
             server,
@@ -88,9 +118,8 @@ fn start(server: &str, more: &[&str]) -> Child {
             "--json",
         ])
         .args(more)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::null());
+    command
 }
 
 fn tick_is_nominal() -> bool {

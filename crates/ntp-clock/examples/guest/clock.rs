@@ -262,6 +262,27 @@ fn rescues(checks: &mut Checks) {
         let (during, after) = (during.to_ppm_f64(), after.to_ppm_f64());
         checks.that(&name, during > 4_000.0 && (after - 7.0).abs() < 0.01, seen);
     }
+    without_a_net(checks);
+}
+
+/// Killed with nothing to rescue it: a slew for which there was no time is the kernel's own, and comes to its end.
+fn without_a_net(checks: &mut Checks) {
+    let base = base_rate();
+    let before = Moment::now();
+    let mut victim = start_victim("none");
+    sleep(Duration::from_secs(3));
+    victim.kill().unwrap();
+    let _ = victim.wait().unwrap();
+    sleep(Duration::from_secs(8));
+    let ended = Moment::now();
+    sleep(Duration::from_secs(3));
+    let now = Moment::now();
+    let rate = ratio(now.gained_since(ended), now.raw - ended.raw) - base;
+    let status = SystemClock::new().status().unwrap();
+    let gained = now.gained_since(before);
+    let is_whole = (gained - NtpDuration::from_nanos(3 * MILLI)).abs() < NtpDuration::from_nanos(MILLI / 2);
+    let seen = format!("{gained} in all, {rate:.1} ppm left, {} by frequency", status.rate());
+    checks.that("killed without a net in a slew, the kernel ends it", is_whole && rate.abs() < 60.0, seen);
 }
 
 /// However long a busy host takes.
@@ -286,12 +307,18 @@ fn start_victim(net: &str) -> Child {
 pub(crate) fn victim(net: &str) {
     match net {
         "signals" => rescue::restore_on_signals().unwrap(),
-        _ => rescue::start_guard().unwrap(),
+        "guard" => rescue::start_guard().unwrap(),
+        _ => {}
     }
     let mut clock = SystemClock::new();
-    let offset = NtpDuration::from_seconds(1);
+    let (offset, seconds) = if net == "none" {
+        (NtpDuration::from_nanos(3 * MILLI), 1)
+    } else {
+        clock.set_policy(SlewPolicy::guarded());
+        (NtpDuration::from_seconds(1), 200)
+    };
     let frequency = Frequency::from_ppm(7);
-    let _ = clock.apply(&ClockCommand::Slew { offset, duration: Duration::from_secs(200), frequency }).unwrap();
+    let _ = clock.apply(&ClockCommand::Slew { offset, duration: Duration::from_secs(seconds), frequency }).unwrap();
     sleep(Duration::from_secs(60));
 }
 

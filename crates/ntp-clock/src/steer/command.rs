@@ -5,7 +5,7 @@ use core::time::Duration;
 use ntp_types::{Applied, Frequency, Instant, NtpDuration};
 
 use crate::kernel::Kernel;
-use crate::slew::{duration_for, self_ending_gain, OwnSlew, Plan, SlewPolicy};
+use crate::slew::{duration_for, OwnSlew, Plan, SlewPolicy};
 use crate::steer::books::{RateSlew, Slew};
 use crate::steer::{Range, Steered};
 use crate::{Adjustment, ClockError, Operation, Reading};
@@ -79,7 +79,9 @@ impl<K: Kernel> Steered<K> {
         }
         self.slew = match plan {
             Plan::None => None,
-            Plan::SelfEnding { micros } => Some(Slew::Own(OwnSlew::new(micros, now.at, to_next_second(now)))),
+            Plan::SelfEnding { micros } => {
+                Some(Slew::Own(OwnSlew::new(micros, self.frequency(), now.at, to_next_second(now))))
+            }
             Plan::Rate(_) => {
                 self.arm(&alone);
                 let given = total - alone_rate;
@@ -121,7 +123,7 @@ impl<K: Kernel> Steered<K> {
         let left = self.self_ending(Operation::SelfEndingSlew, micros)?;
         self.slew = None;
         // A second that has begun is delivered to its end, whatever comes now.
-        Ok(self_ending_gain(own.micros.saturating_sub(left)) - own.booked(now))
+        Ok(own.gain(left) - own.booked(now))
     }
 }
 

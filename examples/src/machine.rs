@@ -1,0 +1,150 @@
+//! The machine's clock, steered as fast as is safe: with a guard beside it, or where nothing can run away.
+
+use std::time::Duration;
+
+use ntp_clock::{rescue, ClockError, ReadClock, Reading, SlewPolicy, SteerClock, SystemClock};
+use ntp_net::Poller;
+use ntp_types::{Applied, ClockCommand, Instant};
+
+/// Long enough for a clock that only jumps from wait to wait to show it.
+const A_MOMENT: Duration = Duration::from_millis(30);
+
+/// After so long a host that has not shown itself to be simulated is taken for a real one.
+const BENEFIT_OF_DOUBT: Duration = Duration::from_secs(1);
+
+/// The machine's clock, watched: however this process ends, no slew outlives it.
+#[derive(Debug)]
+pub struct MachineClock {
+    clock: SystemClock,
+    host: Host,
+}
+
+/// What is behind the system calls.
+#[derive(Debug, Clone, Copy)]
+enum Host {
+    /// A kernel.
+    Real,
+    /// Something preloaded that has a time of its own: it knows only the calls that everybody makes, and its clock cannot run
+    /// away from anybody. A second process would not be part of it.
+    Simulated,
+    /// Something is preloaded: an allocator, perhaps. Both clocks as they stood at the start.
+    Doubtful(Clocks),
+}
+
+/// The monotonic clock as this program is told it, and as the kernel writes it into a file.
+#[derive(Debug, Clone, Copy)]
+struct Clocks {
+    told: Instant,
+    uptime: Duration,
+}
+
+impl MachineClock {
+    /// Handlers of signals come first.
+    ///
+    /// # Errors
+    /// The clock's.
+    pub fn new() -> Result<Self, ClockError> {
+        // Neither net is worth failing for: without them slews are slower, and the clock still sets itself back when it is dropped.
+        let _ = rescue::restore_on_signals();
+        let mut machine = Self { clock: SystemClock::new(), host: Host::Real };
+        if std::env::var_os("LD_PRELOAD").is_none() {
+            machine.stand_guard();
+        } else if let Some(uptime) = uptime() {
+            machine.host = Host::Doubtful(Clocks { told: machine.clock.read()?.at, uptime });
+            // Before anything is sent whose answer would have to wait. If it cannot wait, the first second will tell.
+            let _ = Poller::new().wait(Some(A_MOMENT));
+            machine.look()?;
+        }
+        Ok(machine)
+    }
+
+    /// The clock itself.
+    pub fn system(&mut self) -> &mut SystemClock {
+        &mut self.clock
+    }
+
+    fn stand_guard(&mut self) {
+        self.host = Host::Real;
+        if rescue::start_guard().is_ok() {
+            self.clock.set_policy(SlewPolicy::guarded());
+        }
+    }
+
+    /// Looks again at what is behind the calls, while that is in doubt.
+    fn look(&mut self) -> Result<(), ClockError> {
+        let Host::Doubtful(start) = self.host else { return Ok(()) };
+        let told = self.clock.read()?.at.since(start.told);
+        let passed = uptime().unwrap_or_default().saturating_sub(start.uptime);
+        if is_ahead(told, passed) {
+            self.host = Host::Simulated;
+            self.clock.set_policy(SlewPolicy::guarded());
+        } else if told >= BENEFIT_OF_DOUBT {
+            self.stand_guard();
+        }
+        Ok(())
+    }
+}
+
+/// Whether the program was told of more time than `passed` for the kernel, which no kernel does: sleep only adds to its own.
+fn is_ahead(told: Duration, passed: Duration) -> bool {
+    // The file counts in hundredths, and the raw clock is some hundred ppm off.
+    told > passed + Duration::from_millis(20) + passed / 100
+}
+
+/// How long the machine runs, by the kernel's file. Source: proc_uptime(5).
+fn uptime() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    Duration::try_from_secs_f64(text.split_whitespace().next()?.parse().ok()?).ok()
+}
+
+impl ReadClock for MachineClock {
+    fn read(&self) -> Result<Reading, ClockError> {
+        self.clock.read()
+    }
+
+    fn suspended(&self) -> Option<Duration> {
+        match self.host {
+            Host::Real => self.clock.suspended(),
+            Host::Simulated | Host::Doubtful(_) => None,
+        }
+    }
+}
+
+impl SteerClock for MachineClock {
+    fn apply(&mut self, command: &ClockCommand) -> Result<Applied, ClockError> {
+        self.look()?;
+        self.clock.apply(command)
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.clock.next_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<Option<Applied>, ClockError> {
+        self.clock.handle_timeout(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_ahead, uptime};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_kernel_is_never_taken_for_a_simulator() {
+        let Some(before) = uptime() else { return eprintln!("skipped: no /proc/uptime") };
+        let start = Instant::now();
+        std::thread::sleep(Duration::from_millis(300));
+        let told = start.elapsed();
+        assert!(!is_ahead(told, uptime().unwrap() - before), "{told:?}");
+    }
+
+    #[test]
+    fn time_that_no_kernel_saw_gives_a_simulator_away() {
+        assert!(is_ahead(Duration::from_secs(2), Duration::from_millis(10)));
+        assert!(!is_ahead(Duration::from_millis(30), Duration::from_millis(20)));
+        // A raw clock 500 ppm fast for a day, and one whose machine slept.
+        assert!(!is_ahead(Duration::from_millis(86_443_200), Duration::from_secs(86_400)));
+        assert!(!is_ahead(Duration::from_secs(10), Duration::from_secs(3_610)));
+    }
+}
