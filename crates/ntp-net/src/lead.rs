@@ -12,9 +12,8 @@ use ntp_types::{NtpDuration, NtpTimestamp};
 
 /// How long after a reading of the clock the replies of one system call leave.
 ///
-/// A reply cannot leave before the reading: a timestamp taken ahead lies in the future of its reply by less than
-/// [`at`](Self::at) in any case, and by less than [`uncertainty`](Self::uncertainty) if the reply is not quicker than any of
-/// its kind lately.
+/// A reply cannot leave before the reading, so a timestamp taken ahead lies in the future of its reply by less than
+/// [`MOST`](Self::MOST), whatever happens: let the root dispersion say so.
 ///
 /// ```
 /// use ntp_net::SendLead;
@@ -40,7 +39,7 @@ use ntp_types::{NtpDuration, NtpTimestamp};
 pub struct SendLead {
     paces: [Pace; PACES],
     /// What each further reply of a call takes. The lowest counts: long calls are rare but where something else has held the
-    /// thread up, and may well do so again; what is taken too short sixteen times over is still early, and not late.
+    /// thread up, and may well do so again; what is taken too short eight times over is still early, and not late.
     each: Median,
     /// The last turn's reading.
     last: NtpTimestamp,
@@ -101,8 +100,8 @@ impl Turn {
 /// So many or fewer are sent one by one, each with a reading of its own: an interruption between a reading and the last of its
 /// replies makes all of them late, and with so few there is time.
 const ALONE: usize = 4;
-/// More go in calls of so many, which cost hardly more than one call for all.
-const TOGETHER: usize = 16;
+/// More go in calls of so many: hardly dearer than one call for all, and foretold within [`SendLead::MOST`].
+const TOGETHER: usize = 8;
 /// The rests that are told apart: below 2⁻¹⁴ s (61 µs), 2⁻¹², … and above 2⁻⁶ s (16 ms).
 const PACES: usize = 6;
 const FIRST_REST_LOG2: u32 = 32 - 14;
@@ -122,6 +121,10 @@ impl Default for SendLead {
 }
 
 impl SendLead {
+    /// The furthest that is looked ahead, 2⁻¹⁶ s (15 µs): the least that a root dispersion can say. A reply that will take longer
+    /// gets a timestamp that is early, as all of them do where nobody looks ahead.
+    pub const MOST: NtpDuration = NtpDuration::from_bits(1 << 16);
+
     /// Nothing learnt: everything leaves at once.
     #[must_use]
     pub const fn new() -> Self {
@@ -158,18 +161,13 @@ impl SendLead {
         paces.map(|(rest, pace)| pace.first(rest, is_stamped)).find(|&first| first > 0).unwrap_or(0)
     }
 
-    /// How long after the reading the reply in `position` (from 0) of the turn leaves. Never negative.
+    /// How long after the reading the reply in `position` (from 0) of the turn leaves: from zero to [`MOST`](Self::MOST).
     #[must_use]
     #[inline]
     pub fn at(&self, turn: &Turn, position: usize) -> NtpDuration {
-        span(turn.first, self.each.lowest, position)
-    }
-
-    /// How much earlier than predicted the quickest of the last few of this kind left.
-    #[must_use]
-    pub fn uncertainty(&self, turn: &Turn, position: usize) -> NtpDuration {
-        let first = self.paces.get(turn.pace).map_or(0, |pace| pace.left(turn.pace) - pace.left.lowest);
-        span(first, 0, position)
+        // A position beyond 2³¹ is none of a batch.
+        let position = i64::from(i32::try_from(position).unwrap_or(i32::MAX));
+        NtpDuration::from_bits(i64::from(turn.first) + i64::from(self.each.lowest) * position).min(Self::MOST)
     }
 
     /// Sending a turn's `replies` was over `duration` after the reading.
@@ -232,13 +230,6 @@ fn pace_of(rest: NtpDuration) -> usize {
 /// In units of 2⁻³² s: a second at most.
 fn units(duration: NtpDuration) -> u32 {
     u32::try_from(duration.to_bits().max(0)).unwrap_or(u32::MAX)
-}
-
-#[inline]
-fn span(first: u32, each: u32, position: usize) -> NtpDuration {
-    // A position beyond 2³¹ is none of a batch.
-    let position = i64::from(i32::try_from(position).unwrap_or(i32::MAX));
-    NtpDuration::from_bits(i64::from(first) + i64::from(each) * position)
 }
 
 /// Samples a median is taken of: nearly half of them may be foul, and eight tell of a change.
@@ -345,24 +336,24 @@ mod tests {
     }
 
     #[test]
-    fn few_go_one_by_one_and_many_in_calls_of_sixteen() {
+    fn few_go_one_by_one_and_many_in_calls_of_eight() {
         let mut machine = Machine::new((800, 700, 500));
         for _ in 0..400 {
             machine.serve(64, 20_000, || 0);
         }
         let reading = machine.clock;
         let mut lengths = |waiting| machine.lead.turn(waiting, reading).length();
-        assert_eq!([lengths(1), lengths(4), lengths(5), lengths(16), lengths(64)], [1, 1, 5, 16, 16]);
+        assert_eq!([lengths(1), lengths(4), lengths(5), lengths(8), lengths(64)], [1, 1, 5, 8, 8]);
     }
 
     #[test]
     fn every_position_of_a_call_is_foretold_and_none_late() {
-        let mut machine = Machine::new((800, 3_000, 500));
+        let mut machine = Machine::new((800, 1_900, 500));
         for _ in 0..400 {
             machine.serve(64, 20_000, || 0);
         }
         for error in machine.serve(64, 20_000, || 0) {
-            assert!((-5..=3_000).contains(&error), "{error} ns");
+            assert!((-5..=1_900).contains(&error), "{error} ns");
         }
     }
 
@@ -408,7 +399,6 @@ mod tests {
                 let turn = lead.turn(1, machine.clock);
                 let expected = if turn.wants_stamp() { 3_450 } else { 3_100 };
                 assert!((lead.at(&turn, 0) - nanos(expected)).abs() < nanos(300), "{}", lead.at(&turn, 0));
-                assert!(lead.uncertainty(&turn, 15) < nanos(8_000), "{}", lead.uncertainty(&turn, 15));
             }
         }
     }
@@ -473,7 +463,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_it_negative_or_endless(
+        fn nothing_makes_it_negative_or_more_than_is_said(
             samples in prop::collection::vec((0..100_usize, any::<u64>(), any::<i64>(), any::<i64>()), 0..200),
             position: usize,
         ) {
@@ -482,8 +472,7 @@ mod tests {
                 let turn = lead.turn(waiting, NtpTimestamp::from_bits(reading));
                 lead.learn_stamp(&turn, NtpDuration::from_bits(left), NtpDuration::from_bits(duration));
                 lead.learn_duration(&turn, waiting, NtpDuration::from_bits(duration));
-                prop_assert!(!lead.at(&turn, position).is_negative() && !lead.uncertainty(&turn, position).is_negative());
-                prop_assert!(lead.at(&turn, 0) <= NtpDuration::SECOND);
+                prop_assert!((NtpDuration::ZERO..=SendLead::MOST).contains(&lead.at(&turn, position)));
             }
         }
     }

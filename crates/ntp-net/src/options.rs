@@ -19,6 +19,7 @@ pub struct Options {
     pub(crate) device: Option<String>,
     pub(crate) dscp: Option<u8>,
     pub(crate) hop_limit: Option<u8>,
+    pub(crate) whole: bool,
     pub(crate) receive_buffer: Option<usize>,
     pub(crate) send_buffer: Option<usize>,
     pub(crate) wait: Option<Duration>,
@@ -45,6 +46,7 @@ impl Options {
             device: None,
             dscp: None,
             hop_limit: None,
+            whole: false,
             receive_buffer: None,
             send_buffer: None,
             wait: None,
@@ -123,6 +125,15 @@ impl Options {
         self
     }
 
+    /// What is sent over IPv4 goes whole or not at all (Don't Fragment), whatever is said of the path: for a server, whose
+    /// answers are no longer than their requests, so that nobody can forge the news that a path has become narrow. It also
+    /// saves finding an identification for each datagram.
+    #[must_use]
+    pub fn whole(mut self, on: bool) -> Self {
+        self.whole = on;
+        self
+    }
+
     /// Octets of the receive buffer; the kernel has a limit of its own and doubles what it grants.
     #[must_use]
     pub fn receive_buffer(mut self, octets: usize) -> Self {
@@ -166,6 +177,8 @@ pub struct Granted {
     pub dscp: bool,
     /// The hop limit is set.
     pub hop_limit: bool,
+    /// Nothing is fragmented over IPv4.
+    pub whole: bool,
 }
 
 impl Granted {
@@ -179,5 +192,6 @@ impl Granted {
         dual: false,
         dscp: false,
         hop_limit: false,
+        whole: false,
     };
 }

@@ -207,3 +207,35 @@ fn code_point_and_hop_limit_are_on_the_wire() {
     assert_eq!(lines.next().unwrap().unwrap(), "[184, 77]");
     assert!(python.wait().unwrap().success());
 }
+
+/// Tells identification and flags of one datagram as they were on the wire.
+const WITH_HEADER: &str = "
+import socket
+receiver = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+receiver.settimeout(5)
+print(flush=True)
+print(receiver.recv(99)[4:8].hex())
+";
+
+#[test]
+fn what_goes_whole_says_so_on_the_wire_and_is_not_numbered() {
+    if !inside("what_goes_whole_says_so_on_the_wire_and_is_not_numbered") {
+        return;
+    }
+    ip("link set lo up");
+    for (address, is_granted) in [("127.0.0.1:0", true), ("[::]:0", true), ("[::1]:0", false)] {
+        let sender = bound(address, &Options::new().whole(true));
+        assert_eq!(sender.granted().whole, is_granted, "{address}");
+        if !is_granted {
+            continue;
+        }
+        let python = Command::new("python3").args(["-c", WITH_HEADER]).stdout(std::process::Stdio::piped()).spawn();
+        let Ok(mut python) = python else { return println!("skipped: no python3 to look") };
+        let mut lines = BufReader::new(python.stdout.take().unwrap()).lines();
+        lines.next().unwrap().unwrap();
+        sender.send_to(&[0; 48], "127.0.0.1:9".parse().unwrap(), None).unwrap();
+        // Number 0, and Don't Fragment.
+        assert_eq!(lines.next().unwrap().unwrap(), "00004000");
+        assert!(python.wait().unwrap().success());
+    }
+}

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use ntp_proto::{AnswerTemplate, Mode, NotARequest, PacketKind, Request, ServerVariables, HEADER_LENGTH};
-use ntp_types::{Instant, NtpDuration, NtpTimestamp, Poll};
+use ntp_types::{Instant, NtpDuration, NtpShort, NtpTimestamp, Poll};
 
 use self::answer::Answer;
 use crate::address::Address;
@@ -35,6 +35,8 @@ pub struct Server {
     ceiling: Option<Ceiling>,
     interleave: Option<Interleave>,
     smear: Option<LeapSmear>,
+    /// How far T3 may lie in the future of its answer.
+    lead: NtpDuration,
     to_stamp: Option<TransmitToken>,
     /// Neither remembers answers nor smears: a plain client's answer is the template and its timestamps.
     is_plain: bool,
@@ -71,6 +73,7 @@ impl Server {
             ceiling: None,
             interleave: None,
             smear: None,
+            lead: NtpDuration::ZERO,
             to_stamp: None,
             is_plain: true,
             counters: Counters::default(),
@@ -110,6 +113,14 @@ impl Server {
         self
     }
 
+    /// With transmit timestamps that are taken ahead and may lie in the future of their answers by `most`: the root dispersion
+    /// contains it.
+    #[must_use]
+    pub fn with_lead(mut self, most: NtpDuration) -> Self {
+        self.lead = most;
+        self
+    }
+
     /// With a leap second spread over hours.
     #[must_use]
     pub fn with_smear(mut self, smear: LeapSmear) -> Self {
@@ -133,7 +144,12 @@ impl Server {
     /// What it says of its clock at `now`, when the clock shows `time`.
     #[must_use]
     pub fn variables(&self, now: Instant, time: NtpTimestamp) -> ServerVariables {
-        self.clock.variables(now, time)
+        let mut variables = self.clock.variables(now, time);
+        if self.lead > NtpDuration::ZERO {
+            let dispersion = variables.root_dispersion.to_duration() + self.lead;
+            variables.root_dispersion = NtpShort::from_duration(dispersion);
+        }
+        variables
     }
 
     /// What it did so far.

@@ -139,6 +139,19 @@ fn root_dispersion_grows_while_nothing_corrects_the_clock() {
 }
 
 #[test]
+fn root_dispersion_contains_how_far_timestamps_are_taken_ahead() {
+    let most = NtpShort::from_bits(1).to_duration();
+    for (clock, alone) in
+        [(synchronized(), 0x100), (ServerClock::local(Stratum::from_bits(3), Precision::from_log2(-24)), 0)]
+    {
+        let mut server = Server::new(clock).with_lead(most);
+        let answer = ask(&mut server, &request(4, 3, 48), client()).unwrap();
+        assert_eq!(Packet::parse(&answer).unwrap().root_dispersion(), NtpShort::from_bits(alone + 1));
+        assert_eq!(server.variables(Instant::ZERO, T2).root_dispersion, NtpShort::from_bits(alone + 1));
+    }
+}
+
+#[test]
 fn an_answer_never_leaves_before_its_request_came() {
     let mut server = Server::new(synchronized());
     let mut out = [0; 48];

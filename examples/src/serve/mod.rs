@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use ntp_net::{BindError, Options, Socket};
+use ntp_net::{BindError, Options, SendLead, Socket};
 use ntp_server::{Counters, Server, ServerClock};
 use ntp_types::{Precision, Stratum};
 
@@ -162,6 +162,7 @@ fn open(arguments: &Arguments) -> Result<Vec<Socket>, ServeError> {
             // A socket on one address answers from there anyway.
             .packet_info(address.ip().is_unspecified())
             .reuse_port(arguments.workers > 1)
+            .whole(true)
             .receive_buffer(BUFFER)
             .send_buffer(BUFFER)
             .wait(LOOK_UP);
@@ -191,7 +192,7 @@ fn respond_with(arguments: &Arguments, clock: ServerClock, workers: usize) -> Re
     let rules = arguments.rules();
     let mut servers = Vec::with_capacity(workers);
     for _ in 0..workers {
-        let mut server = Server::new(clock);
+        let mut server = Server::new(clock).with_lead(SendLead::MOST);
         if let Some(rules) = &rules {
             server = server.with_access(Arc::clone(rules));
         }

@@ -41,6 +41,9 @@ pub(super) fn bind(address: SocketAddr, options: &Options) -> Result<Socket, Bin
     granted.hop_limit = options.hop_limit.is_some_and(|hops| {
         asked.both((libc::IPPROTO_IP, libc::IP_TTL), (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS), hops.into())
     });
+    granted.whole = options.whole
+        && (family == Family::V4 || granted.dual)
+        && asked.number(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE);
     sys::bind(descriptor.as_fd(), &name).map_err(|source| BindError::Bind { address, source })?;
     Ok(Socket {
         descriptor,

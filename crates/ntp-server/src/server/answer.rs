@@ -112,7 +112,7 @@ impl Server {
 
     #[cold]
     pub(super) fn renew(&mut self, now: Instant, time: NtpTimestamp) {
-        let mut variables = self.clock.variables(now, time);
+        let mut variables = self.variables(now, time);
         if let Some(smear) = &self.smear {
             // Whoever smears announces no leap: the second is in the timestamps already.
             if matches!(variables.leap, LeapIndicator::InsertSecond | LeapIndicator::DeleteSecond) {
