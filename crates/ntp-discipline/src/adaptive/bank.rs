@@ -78,12 +78,14 @@ impl Estimate {
     }
 
     /// Mean and covariance of several, with weights that sum to one.
-    pub(crate) fn mixture<const K: usize>(each: &[Self; K], weights: &[f64; K]) -> Self {
-        let mean = |pick: fn(&Self) -> f64| each.iter().zip(weights).map(|(m, w)| w * pick(m)).sum::<f64>();
-        let (offset, frequency) = (mean(|m| m.offset), mean(|m| m.frequency));
-        let mut result = Self { offset, frequency, ..Self::default() };
-        for (member, weight) in each.iter().zip(weights) {
-            let (dx, df) = (member.offset - offset, member.frequency - frequency);
+    fn mixture<'a>(each: impl Iterator<Item = (&'a Self, f64)> + Clone) -> Self {
+        let mut result = Self::default();
+        for (member, weight) in each.clone() {
+            result.offset += weight * member.offset;
+            result.frequency += weight * member.frequency;
+        }
+        for (member, weight) in each {
+            let (dx, df) = (member.offset - result.offset, member.frequency - result.frequency);
             result.xx += weight * (member.xx + dx * dx);
             result.xf += weight * (member.xf + dx * df);
             result.ff += weight * (member.ff + df * df);
@@ -122,6 +124,8 @@ pub(crate) struct Bank {
     members: [Estimate; MEMBERS],
     /// Log weights relative to the best, from −7 to 0.
     ln_weights: [f64; MEMBERS],
+    /// The weights themselves, which sum to one.
+    weights: [f64; MEMBERS],
     samples: u32,
 }
 
@@ -132,7 +136,7 @@ impl Bank {
         for (ln_weight, more) in ln_weights.iter_mut().zip(LN_START) {
             *ln_weight += more;
         }
-        Self { members: [start; MEMBERS], ln_weights, samples: 0 }
+        Self { members: [start; MEMBERS], ln_weights, weights: weights(&ln_weights), samples: 0 }
     }
 
     /// As if nothing had been absorbed.
@@ -161,55 +165,56 @@ impl Bank {
         for (ln_weight, other) in result.ln_weights.iter_mut().zip(to.ln_weights) {
             *ln_weight += part * (other - *ln_weight);
         }
+        result.weights = weights(&result.ln_weights);
         result
     }
 
-    /// One bank with the moments of several, whose weights sum to one.
-    pub(crate) fn merged<const K: usize>(banks: &[Self; K], by: &[f64; K]) -> Self {
-        let mut result = Self::new(Estimate::default());
-        let mut shares = banks.map(|bank| weights(&bank.ln_weights, 0.0));
-        for (bank, (shares, by)) in banks.iter().zip(shares.iter_mut().zip(by)) {
-            result.samples = bank.samples;
-            shares.iter_mut().for_each(|share| *share *= by);
-        }
-        for (i, (member, ln_weight)) in result.members.iter_mut().zip(&mut result.ln_weights).enumerate() {
-            let of = shares.map(|shares| shares.get(i).copied().unwrap_or_default());
-            let total = of.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-            let each = banks.map(|bank| bank.members.get(i).copied().unwrap_or_default());
-            *member = Estimate::mixture(&each, &of.map(|share| share / total));
+    /// Becomes the bank that has the moments of several, whose weights sum to one.
+    pub(crate) fn merge<'a>(&mut self, banks: impl Iterator<Item = (&'a Self, f64)> + Clone) {
+        for (i, (member, ln_weight)) in self.members.iter_mut().zip(&mut self.ln_weights).enumerate() {
+            let of = || banks.clone().filter_map(|(bank, by)| Some((bank.members.get(i)?, by * bank.weights.get(i)?)));
+            let total = of().map(|(_, share)| share).sum::<f64>().max(f64::MIN_POSITIVE);
+            let per_total = 1.0 / total;
+            *member = Estimate::mixture(of().map(|(member, share)| (member, share * per_total)));
             *ln_weight = libm::log(total);
         }
-        normalize(&mut result.ln_weights);
-        result
+        self.samples = banks.map(|(bank, _)| bank.samples).max().unwrap_or_default();
+        self.weigh();
     }
 
     /// Takes in a sample taken now; the logarithm of its probability.
     pub(crate) fn update(&mut self, observation: &Observation) -> f64 {
-        let before = weights(&self.ln_weights, 0.0);
+        let observation = observation.likelihood();
         let mut likelihoods = [0.0; MEMBERS];
         self.samples = self.samples.saturating_add(1);
-        let weighs = self.samples > WEIGHTLESS;
-        let weighed = self.members.iter_mut().zip(&mut self.ln_weights).zip(LN_PRIOR);
-        for (((member, ln_weight), prior), likelihood) in weighed.zip(&mut likelihoods) {
+        for (member, likelihood) in self.members.iter_mut().zip(&mut likelihoods) {
             let posterior = observation.posterior(member.offset, member.xx);
             member.absorb(&posterior);
             *likelihood = posterior.ln_likelihood;
-            if weighs {
-                *ln_weight = FORGETTING * *ln_weight + (1.0 - FORGETTING) * prior + posterior.ln_likelihood;
-            }
         }
-        normalize(&mut self.ln_weights);
-        self.restart_losers();
         let top = likelihoods.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = likelihoods.iter().zip(before).map(|(l, weight)| weight * libm::exp(l - top)).sum();
+        let total: f64 = likelihoods.iter().zip(&self.weights).map(|(l, weight)| weight * libm::exp(l - top)).sum();
+        if self.samples > WEIGHTLESS {
+            for ((ln_weight, prior), likelihood) in self.ln_weights.iter_mut().zip(LN_PRIOR).zip(likelihoods) {
+                *ln_weight = FORGETTING * *ln_weight + (1.0 - FORGETTING) * prior + likelihood;
+            }
+            self.weigh();
+            self.restart_losers();
+        }
         top + libm::log(total.max(f64::MIN_POSITIVE))
+    }
+
+    /// Log weights have changed.
+    fn weigh(&mut self) {
+        normalize(&mut self.ln_weights);
+        self.weights = weights(&self.ln_weights);
     }
 
     fn restart_losers(&mut self) {
         if self.ln_weights.iter().all(|&ln_weight| ln_weight >= -RESTART) {
             return;
         }
-        let mixture = self.mixture(0.0);
+        let mixture = self.estimate(0.0);
         for (member, &ln_weight) in self.members.iter_mut().zip(&self.ln_weights) {
             if ln_weight < -RESTART {
                 *member = mixture;
@@ -219,16 +224,12 @@ impl Bank {
 
     /// Mean and covariance of all members, `elapsed` seconds on.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
-        self.mixture(elapsed)
+        mixture(&self.members, &self.weights, elapsed)
     }
 
     /// The same of the members that carry weight: what planning goes by.
     pub(crate) fn plan(&self, elapsed: f64) -> Estimate {
-        mixture(&self.members, &self.ln_weights, COUNTS, elapsed)
-    }
-
-    fn mixture(&self, elapsed: f64) -> Estimate {
-        mixture(&self.members, &self.ln_weights, 0.0, elapsed)
+        mixture(&self.members, &heavy(&self.weights), elapsed)
     }
 
     /// The largest variance of the offset that any member has.
@@ -260,27 +261,32 @@ pub(crate) fn is_lost(ln_weight: f64) -> bool {
     ln_weight < -RESTART
 }
 
-/// Weights that sum to one; those below `least` are left out.
-pub(crate) fn weights(ln_weights: &[f64; MEMBERS], least: f64) -> [f64; MEMBERS] {
-    let mut weights = ln_weights.map(libm::exp);
+/// Weights that sum to one.
+pub(crate) fn weights(ln_weights: &[f64; MEMBERS]) -> [f64; MEMBERS] {
+    let weights = ln_weights.map(libm::exp);
     let total: f64 = weights.iter().sum();
-    for weight in &mut weights {
-        *weight /= total;
-        if *weight < least {
-            *weight = 0.0;
-        }
-    }
-    let kept: f64 = weights.iter().sum();
-    // Ten members: the heaviest has a tenth at the least, so something is kept.
-    weights.map(|weight| weight / kept.max(f64::MIN_POSITIVE))
+    // The best has weight one, so the total is no less.
+    weights.map(|weight| weight / total)
 }
 
-fn mixture(members: &[Estimate; MEMBERS], ln_weights: &[f64; MEMBERS], least: f64, elapsed: f64) -> Estimate {
+/// The same without those that do not count in planning.
+pub(crate) fn heavy(weights: &[f64; MEMBERS]) -> [f64; MEMBERS] {
+    let heavy = weights.map(|weight| if weight < COUNTS { 0.0 } else { weight });
+    // Ten members: the heaviest has a tenth at the least, so something is kept.
+    let kept: f64 = heavy.iter().sum();
+    heavy.map(|weight| weight / kept.max(f64::MIN_POSITIVE))
+}
+
+/// Mean and covariance of members with these weights, `elapsed` seconds on.
+pub(crate) fn mixture(members: &[Estimate; MEMBERS], weights: &[f64; MEMBERS], elapsed: f64) -> Estimate {
+    if elapsed == 0.0 {
+        return Estimate::mixture(members.iter().zip(weights.iter().copied()));
+    }
     let mut ahead = *members;
     for (member, wander) in ahead.iter_mut().zip(WANDER_SQUARED) {
         *member = member.predicted(elapsed, wander);
     }
-    Estimate::mixture(&ahead, &weights(ln_weights, least))
+    Estimate::mixture(ahead.iter().zip(weights.iter().copied()))
 }
 
 #[cfg(test)]

@@ -2,20 +2,48 @@
 //!
 //! It is the heart of the estimator's update: a Gaussian prior under a likelihood that is flat between two edges.
 
-use core::f64::consts::{FRAC_1_SQRT_2, PI};
-
-/// ln √(2π).
+/// ln √(2π), and 1/√(2π).
 pub(crate) const LN_SQRT_2PI: f64 = 0.918_938_533_204_672_8;
+pub(crate) const INVERSE_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
 /// Intervals narrower than this are treated as flat to second order; wider ones only while they lie near the middle.
 const NARROW: f64 = 0.02;
 const NARROW_NEAR: f64 = 0.2;
 /// Beyond this many deviations the tail is taken as exponential; the direct formula would leave the range of f64 at 37.
 const FAR: f64 = 35.0;
+/// Beyond an edge whose square lies this much above the nearest point's is less than 10⁻¹⁶ of the mass.
+const NOTHING: f64 = 74.0;
+/// The Mills ratio's numerator and denominator, from the highest power down: the rational function that meets it in 18
+/// points of 0 … 36, with a relative error below 5·10⁻¹⁵ between them.
+const NUMERATOR: [f64; 9] = [
+    2.0715292271694657e-05,
+    0.000_472_408_070_283_338_13,
+    0.005_258_815_618_513_079,
+    0.036_680_897_797_102_61,
+    0.173_941_793_541_018_19,
+    0.572_860_100_404_869_9,
+    1.283_369_172_192_783_6,
+    1.806_063_831_816_611_6,
+    1.253_314_137_315_503_2,
+];
+const DENOMINATOR: [f64; 10] = [
+    2.0715292270936803e-05,
+    0.000_472_408_070_420_199_14,
+    0.005_279_530_899_747_859,
+    0.037_153_306_397_086_96,
+    0.179_159_161_536_810_6,
+    0.608_596_574_687_906_3,
+    1.446_993_718_610_461_3,
+    2.310_376_166_151_604_7,
+    2.238_915_008_034_215_5,
+    1.0,
+];
 
-/// Logarithm of the mass, mean and variance of what is left.
+/// Mass, mean and variance of what is left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CutNormal {
-    pub(crate) ln_mass: f64,
+    /// The mass is `mass` · exp(`ln_scale`): far out it would leave the range of f64.
+    pub(crate) mass: f64,
+    pub(crate) ln_scale: f64,
     pub(crate) mean: f64,
     pub(crate) variance: f64,
 }
@@ -35,59 +63,60 @@ fn upper(low: f64, high: f64) -> CutNormal {
     let middle = 0.5 * (low + high);
     if width < NARROW && middle < 1.0 || width < NARROW_NEAR && width * middle < NARROW {
         let variance = width * width / 12.0;
-        return CutNormal {
-            ln_mass: -0.5 * middle * middle - LN_SQRT_2PI + libm::log(width),
-            mean: middle * (1.0 - variance),
-            variance,
-        };
+        let mean = middle * (1.0 - variance);
+        return CutNormal { mass: width * INVERSE_SQRT_2PI, ln_scale: -0.5 * middle * middle, mean, variance };
     }
     if low > FAR || low > 1.0 && width < NARROW {
         return far(low, width);
     }
-    let mass = 0.5 * (libm::erfc(low * FRAC_1_SQRT_2) - libm::erfc(high * FRAC_1_SQRT_2));
+    let nearest = low.max(0.0) * low.max(0.0);
+    let ((at_low, below), (at_high, above)) = (edge(low, nearest), edge(high, nearest));
+    let mass = if low < 0.0 { 1.0 - below } else { below } - above;
     if mass <= 0.0 {
         // Only rounding can leave nothing between two edges this far apart.
         return far(low.max(1.0), width);
     }
-    let (at_low, at_high) = (density(low), density(high));
-    let mean = ((at_low - at_high) / mass).max(low).min(high);
-    let edges = (product(low, at_low) - product(high, at_high)) / mass;
+    let per_mass = 1.0 / mass;
+    let mean = ((at_low - at_high) * per_mass).max(low).min(high);
+    let edges = (low * at_low - high * at_high) * per_mass;
     let widest = (width * width / 12.0).min(1.0);
     let variance = (1.0 + edges - mean * mean).max(1e-9 * widest).min(widest);
-    CutNormal { ln_mass: libm::log(mass), mean, variance }
+    CutNormal { mass, ln_scale: 0.0, mean, variance }
+}
+
+/// The density at an edge and the mass beyond it, away from the middle; nothing where both vanish beside what lies at the
+/// square of the nearest point.
+fn edge(at: f64, nearest_squared: f64) -> (f64, f64) {
+    let square = at * at;
+    if square - nearest_squared > NOTHING {
+        return (0.0, 0.0);
+    }
+    let density = libm::exp(-0.5 * square) * INVERSE_SQRT_2PI;
+    (density, density * mills_ratio(at.abs()))
+}
+
+/// Of a standard normal at `x`, from 0 on: the mass beyond it over the density there.
+fn mills_ratio(x: f64) -> f64 {
+    let polynomial = |coefficients: &[f64]| coefficients.iter().fold(0.0, |sum, coefficient| sum * x + coefficient);
+    polynomial(&NUMERATOR) / polynomial(&DENOMINATOR)
 }
 
 /// The far tail: exponential with rate `low`, from `low` on over `width`.
 fn far(low: f64, width: f64) -> CutNormal {
     let lengths = low * width;
-    let ln_density = -0.5 * low * low - LN_SQRT_2PI;
+    let ln_scale = -0.5 * low * low;
     if lengths < 0.02 {
-        return CutNormal {
-            ln_mass: ln_density + libm::log(width),
-            mean: low + 0.5 * width,
-            variance: width * width / 12.0,
-        };
+        let (mean, variance) = (low + 0.5 * width, width * width / 12.0);
+        return CutNormal { mass: width * INVERSE_SQRT_2PI, ln_scale, mean, variance };
     }
     // Beyond forty lengths nothing is left, and the exponential would leave the range of f64.
     let growth = libm::expm1(lengths.min(40.0));
     let cut = lengths.min(40.0) / growth;
     CutNormal {
-        ln_mass: ln_density - libm::log(low) + libm::log1p(-libm::exp(-lengths)),
+        mass: -libm::expm1(-lengths) / low * INVERSE_SQRT_2PI,
+        ln_scale,
         mean: low + (1.0 - cut) / low,
         variance: (1.0 - cut * cut * (growth + 1.0)).max(0.0) / (low * low),
-    }
-}
-
-fn density(x: f64) -> f64 {
-    libm::exp(-0.5 * x * x) * (1.0 / libm::sqrt(2.0 * PI))
-}
-
-/// `x · density`, zero where the density has vanished and `x` may be huge.
-fn product(x: f64, density: f64) -> f64 {
-    if x.abs() > 30.0 && density == 0.0 {
-        0.0
-    } else {
-        x * density
     }
 }
 
@@ -128,7 +157,8 @@ mod tests {
         }
         let mean = first / mass;
         CutNormal {
-            ln_mass: libm::log(mass * step / 3.0) - 0.5 * peak * peak - LN_SQRT_2PI,
+            mass: mass * step / 3.0 * INVERSE_SQRT_2PI,
+            ln_scale: -0.5 * peak * peak,
             mean: peak + mean,
             variance: second / mass - mean * mean,
         }
@@ -142,11 +172,25 @@ mod tests {
             for width in widths {
                 let (found, exact) = (cut_normal(low, low + width), numerically(low, low + width));
                 let context = format!("[{low}, {}]: {found:?} against {exact:?}", low + width);
-                assert!((found.ln_mass - exact.ln_mass).abs() < 2e-3 * (1.0 + exact.ln_mass.abs()), "{context}");
+                let ln_mass = |cut: CutNormal| cut.ln_scale + libm::log(cut.mass);
+                assert!((ln_mass(found) - ln_mass(exact)).abs() < 2e-3 * (1.0 + ln_mass(exact).abs()), "{context}");
                 let scale = libm::sqrt(exact.variance);
                 assert!((found.mean - exact.mean).abs() < 0.01 * scale, "{context}");
                 assert!((found.variance / exact.variance - 1.0).abs() < 0.02, "{context}");
             }
+        }
+    }
+
+    #[test]
+    fn masses_agree_with_the_error_function() {
+        let mut x = 0.0;
+        while x < 36.0 {
+            let exact = 0.5 * libm::erfc(x * core::f64::consts::FRAC_1_SQRT_2);
+            // An ulp of x²/2 is so much of the density.
+            let close = 2e-14 + 1e-15 * x * x;
+            let found = libm::exp(-0.5 * x * x) * INVERSE_SQRT_2PI * mills_ratio(x);
+            assert!((found / exact - 1.0).abs() < close, "{x}: {found} against {exact}");
+            x += 0.001;
         }
     }
 
@@ -156,7 +200,7 @@ mod tests {
         while low < 1e12 {
             for width in [1e-12, 1e-3, 1.0, 1e6, 1e12] {
                 let cut = cut_normal(low, low + width);
-                assert!(cut.ln_mass.is_finite() && cut.mean.is_finite(), "{low} {width} {cut:?}");
+                assert!(cut.ln_scale.is_finite() && cut.mass > 0.0 && cut.mean.is_finite(), "{low} {width} {cut:?}");
                 assert!(cut.variance >= 0.0 && cut.variance <= 1.0, "{low} {width} {cut:?}");
             }
             low += 1e9_f64.min(1.0 + low.abs() / 3.0);

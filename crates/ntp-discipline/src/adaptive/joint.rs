@@ -3,7 +3,7 @@
 //! A source's offset is x + bᵢ: its asymmetry, its server's error. x and the mean of the biases cannot be told apart by
 //! data; the biases' prior, a part κ of each delay, and the gauge below hold the level.
 
-use super::bank::{is_lost, normalize, weights, Estimate, LEAST_VARIANCE, MEMBERS, WANDER_SQUARED};
+use super::bank::{heavy, is_lost, mixture, normalize, weights, Estimate, LEAST_VARIANCE, MEMBERS, WANDER_SQUARED};
 use super::observation::Observation;
 
 /// Likelihoods are forgotten by this factor per sample.
@@ -13,8 +13,6 @@ const FORGETTING: f64 = 0.995;
 const SWAYS: f64 = 3.0;
 /// Samples before weights start to move.
 const WEIGHTLESS: u32 = 4;
-/// Members lighter than this do not count in planning.
-const COUNTS: f64 = 0.02;
 /// A bias walks by this part of the path's spread per √hour, …
 const WALK_SPREAD: f64 = 0.05;
 const HOUR: f64 = 3_600.0;
@@ -224,7 +222,7 @@ impl<const N: usize> Joint<N> {
 
     /// Mean and variance of what source `i` measures now.
     pub(crate) fn measured(&self, i: usize) -> (f64, f64) {
-        let weights = weights(&self.ln_weights, 0.0);
+        let weights = weights(&self.ln_weights);
         let each = self.filters.map(|filter| filter.measured(i));
         let mean = each.iter().zip(weights).map(|(m, w)| w * m.0).sum::<f64>();
         let variance = each.iter().zip(weights).map(|(m, w)| w * (m.1 + (m.0 - mean) * (m.0 - mean))).sum();
@@ -235,6 +233,7 @@ impl<const N: usize> Joint<N> {
     pub(crate) fn update(&mut self, i: usize, observation: &Observation) {
         self.samples = self.samples.saturating_add(1);
         let mut evidence = [0.0; MEMBERS];
+        let observation = observation.likelihood();
         for (filter, evidence) in self.filters.iter_mut().zip(&mut evidence) {
             let (mean, variance) = filter.measured(i);
             let posterior = observation.posterior(mean, variance);
@@ -287,7 +286,7 @@ impl<const N: usize> Joint<N> {
 
     /// The biases.
     pub(crate) fn biases(&self) -> [f64; N] {
-        let weights = weights(&self.ln_weights, 0.0);
+        let weights = weights(&self.ln_weights);
         let mut biases = [0.0; N];
         for (filter, weight) in self.filters.iter().zip(weights) {
             for (sum, bias) in biases.iter_mut().zip(&filter.bias) {
@@ -299,7 +298,7 @@ impl<const N: usize> Joint<N> {
 
     /// Offset and frequency `elapsed` seconds on.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
-        self.mixture(0.0, elapsed, |filter| filter.core)
+        self.mixture(&weights(&self.ln_weights), elapsed, |filter| filter.core)
     }
 
     /// The same for planning: of what the members measure on average, because the level's uncertainty does not grow.
@@ -307,7 +306,7 @@ impl<const N: usize> Joint<N> {
         let weight = |m: &Option<Member>| m.map_or(0.0, |m| 1.0 / (m.deviation * m.deviation).max(LEAST_VARIANCE));
         let total: f64 = members.iter().map(weight).sum::<f64>().max(f64::MIN_POSITIVE);
         let shares: [f64; N] = core::array::from_fn(|i| members.get(i).map_or(0.0, weight) / total);
-        self.mixture(COUNTS, elapsed, |filter| {
+        self.mixture(&heavy(&weights(&self.ln_weights)), elapsed, |filter| {
             let sum = |values: &[f64; N]| values.iter().zip(&shares).map(|(v, s)| v * s).sum::<f64>();
             let biases: f64 = filter.biases.iter().zip(&shares).map(|(row, s)| s * sum(row)).sum();
             Estimate {
@@ -319,13 +318,12 @@ impl<const N: usize> Joint<N> {
         })
     }
 
-    fn mixture(&self, least: f64, elapsed: f64, pick: impl Fn(&Filter<N>) -> Estimate) -> Estimate {
-        let weights = weights(&self.ln_weights, least);
+    fn mixture(&self, weights: &[f64; MEMBERS], elapsed: f64, pick: impl Fn(&Filter<N>) -> Estimate) -> Estimate {
         let mut each = [Estimate::default(); MEMBERS];
-        for ((slot, filter), wander) in each.iter_mut().zip(&self.filters).zip(WANDER_SQUARED) {
-            *slot = pick(filter).predicted(elapsed, wander);
+        for (slot, filter) in each.iter_mut().zip(&self.filters) {
+            *slot = pick(filter);
         }
-        Estimate::mixture(&each, &weights)
+        mixture(&each, weights, elapsed)
     }
 
     /// Whether it is an estimate still: what hostile samples made of it is built anew from the witnesses.

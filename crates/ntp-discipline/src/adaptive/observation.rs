@@ -6,7 +6,7 @@
 //! like exp(κ·x), κ = 1/u − 1/d: flat when both are alike. With a small probability the sample is something else (a
 //! route change, a wrong server): then it says little.
 
-use super::cut_normal::{cut_normal, LN_SQRT_2PI};
+use super::cut_normal::{cut_normal, CutNormal, LN_SQRT_2PI};
 
 /// Prior probability that a sample does not follow the model.
 ///
@@ -45,47 +45,76 @@ pub(crate) struct Posterior {
 }
 
 impl Observation {
+    /// As a likelihood, what does not depend on the prior worked out once.
+    pub(crate) fn likelihood(&self) -> Likelihood {
+        let Self { offset, half_width, softness, tilt, spread } = *self;
+        let off = half_width + BREAK_SPREAD * spread;
+        Likelihood {
+            offset,
+            half_width,
+            soft: softness * softness,
+            tilt,
+            ln_height: LN_MODEL_HOLDS - libm::log(2.0 * half_width) - ln_sinhc(tilt * half_width),
+            off: off * off,
+        }
+    }
+}
+
+/// An observation, ready for priors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Likelihood {
+    offset: f64,
+    half_width: f64,
+    /// The softness squared.
+    soft: f64,
+    tilt: f64,
+    /// Logarithm of the density in the middle of the interval, with the probability that the model holds.
+    ln_height: f64,
+    /// Variance when the model does not hold.
+    off: f64,
+}
+
+impl Likelihood {
     /// The two exact first moments of `prior × likelihood` for a Gaussian prior, and the evidence.
     ///
     /// A Gaussian prior N(mean, variance) under exp(κx) on an interval is again a Gaussian, shifted by κ·variance and
     /// cut to the interval; soft edges widen it first.
     pub(crate) fn posterior(&self, mean: f64, variance: f64) -> Posterior {
-        let (inside, ln_inside) = self.within_the_model(mean, variance);
-        let (outside, ln_outside) = self.off_the_model(mean, variance);
-        let (ln_a, ln_b) = (ln_inside + LN_MODEL_HOLDS, ln_outside + LN_MODEL_BREAK);
-        let top = ln_a.max(ln_b);
-        let (a, b) = (libm::exp(ln_a - top), libm::exp(ln_b - top));
-        let total = a + b;
-        let (a, b) = (a / total, b / total);
+        let innovation = self.offset - mean;
+        let (inside, cut) = self.within_the_model(innovation, variance);
+        let ln_inside =
+            cut.ln_scale + self.ln_height + self.tilt * (0.5 * self.tilt * (variance + self.soft) - innovation);
+        // Without the model: a wide Gaussian.
+        let total = variance + self.off;
+        let (gain, root) = (variance / total, libm::sqrt(total));
+        let outside = (gain * innovation, gain * self.off);
+        let ln_outside = LN_MODEL_BREAK - LN_SQRT_2PI - 0.5 * innovation * innovation / total;
+        // How much likelier it is that the model does not hold.
+        let ratio = libm::exp(ln_outside - ln_inside) / (root * cut.mass);
+        let a = 1.0 / (1.0 + ratio);
+        let b = 1.0 - a;
         let shift = a * inside.0 + b * outside.0;
         let second = a * (inside.1 + inside.0 * inside.0) + b * (outside.1 + outside.0 * outside.0);
-        Posterior { shift, variance: second - shift * shift, ln_likelihood: top + libm::log(total) }
+        let ln_likelihood = if ratio < 1.0 {
+            ln_inside + libm::log(cut.mass * (1.0 + ratio))
+        } else {
+            ln_outside + libm::log((1.0 + 1.0 / ratio) / root)
+        };
+        Posterior { shift, variance: second - shift * shift, ln_likelihood }
     }
 
-    /// Shift and variance, and the log likelihood, of the interval.
-    fn within_the_model(&self, mean: f64, variance: f64) -> ((f64, f64), f64) {
-        let Self { offset, half_width: h, softness, tilt, .. } = *self;
-        let widened = variance + softness * softness;
+    /// Shift and variance by the interval, and what it leaves of the prior.
+    fn within_the_model(&self, innovation: f64, variance: f64) -> ((f64, f64), CutNormal) {
+        let widened = variance + self.soft;
         let deviation = libm::sqrt(widened);
-        let tilted = tilt * widened;
-        let from_mean = offset - mean - tilted;
-        let cut = cut_normal((from_mean - h) / deviation, (from_mean + h) / deviation);
+        let tilted = self.tilt * widened;
+        let (from_mean, per_deviation) = (innovation - tilted, 1.0 / deviation);
+        let cut =
+            cut_normal((from_mean - self.half_width) * per_deviation, (from_mean + self.half_width) * per_deviation);
         let gain = variance / widened;
         let shift = gain * (tilted + deviation * cut.mean);
-        let left = variance - gain * gain * widened * (1.0 - cut.variance);
-        let ln_likelihood =
-            cut.ln_mass - libm::log(2.0 * h) - ln_sinhc(tilt * h) + tilt * (mean - offset) + 0.5 * tilt * tilted;
-        ((shift, left), ln_likelihood)
-    }
-
-    /// The same when the model does not hold: a wide Gaussian.
-    fn off_the_model(&self, mean: f64, variance: f64) -> ((f64, f64), f64) {
-        let spread = self.half_width + BREAK_SPREAD * self.spread;
-        let (noise, innovation) = (spread * spread, self.offset - mean);
-        let total = variance + noise;
-        let shift = innovation * variance / total;
-        let ln_likelihood = -0.5 * innovation * innovation / total - 0.5 * libm::log(total) - LN_SQRT_2PI;
-        ((shift, variance * noise / total), ln_likelihood)
+        let left = variance * (1.0 - gain * (1.0 - cut.variance));
+        ((shift, left), cut)
     }
 }
 
@@ -137,7 +166,7 @@ mod tests {
             [(0.0, 1.0, 0.0), (0.3, 0.2, 0.0), (2.0, 0.5, 3.0), (-1.0, 1.5, -2.0), (9.0, 1.0, 0.0), (0.1, 4.0, 6.0)]
         {
             let observation = Observation { offset, half_width, softness: 1e-9, tilt, spread: 0.7 };
-            let (found, exact) = (observation.posterior(0.5, 0.64), numerically(&observation, 0.5, 0.64));
+            let (found, exact) = (observation.likelihood().posterior(0.5, 0.64), numerically(&observation, 0.5, 0.64));
             let context = format!("{observation:?}: {found:?} against {exact:?}");
             assert!((found.shift - exact.shift).abs() < 2e-3, "{context}");
             assert!((found.variance / exact.variance - 1.0).abs() < 5e-3, "{context}");

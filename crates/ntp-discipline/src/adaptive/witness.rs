@@ -142,7 +142,8 @@ impl Witness {
             hypothesis.ln_weight = ln_weight;
         }
         self.refine(path);
-        self.merged = Bank::merged(&self.each.map(|hypothesis| hypothesis.bank), &self.weights());
+        let weights = self.weights();
+        self.merged.merge(self.each.iter().map(|hypothesis| &hypothesis.bank).zip(weights));
     }
 
     /// Mean and covariance, `elapsed` seconds on.
@@ -233,13 +234,12 @@ impl Witness {
         self.place(low, high);
         for hypothesis in &mut self.each {
             let place = within((hypothesis.base - start.base) / old.spacing, 0.0, COUNT - 1.0);
-            for (pair, number) in old.each.windows(2).zip(NUMBERS) {
-                if let ([a, b], true) = (pair, place >= number) {
-                    let part = (place - number).min(1.0);
-                    hypothesis.bank = Bank::between(&a.bank, &b.bank, part);
-                    hypothesis.queues = Queues::between(&a.queues, &b.queues, part);
-                    hypothesis.ln_weight = a.ln_weight + part * (b.ln_weight - a.ln_weight);
-                }
+            let below = old.each.windows(2).zip(NUMBERS).take_while(|(_, number)| place >= *number).last();
+            if let Some(([a, b], number)) = below {
+                let part = (place - number).min(1.0);
+                hypothesis.bank = Bank::between(&a.bank, &b.bank, part);
+                hypothesis.queues = Queues::between(&a.queues, &b.queues, part);
+                hypothesis.ln_weight = a.ln_weight + part * (b.ln_weight - a.ln_weight);
             }
         }
     }
