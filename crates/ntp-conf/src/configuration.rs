@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use crate::{Association, ConfigError, ConfigFile, Content, Dialect, Document, Include, IncludeKind};
+use crate::{Association, Authentication, ConfigError, ConfigFile, Content, Dialect, Document, Include, IncludeKind};
 
 /// Most files that are read. The daemons know no limit; a directory that includes itself makes one needed.
 const MAX_FILES: usize = 1000;
@@ -16,6 +17,8 @@ pub struct Configuration {
     files: Vec<IncludedFile>,
     not_included: Vec<NotIncluded>,
     associations: Vec<(usize, Association)>,
+    key_file: Option<PathBuf>,
+    trusted: Vec<RangeInclusive<u32>>,
 }
 
 /// One of the files.
@@ -84,7 +87,13 @@ impl Configuration {
     /// As [`read`](Self::read).
     pub fn read_below(root: &Path, dialect: Dialect, path: &Path) -> Result<Self, ConfigError> {
         let first = ConfigFile::read_as(dialect, path)?;
-        let mut configuration = Self { files: Vec::new(), not_included: Vec::new(), associations: Vec::new() };
+        let mut configuration = Self {
+            files: Vec::new(),
+            not_included: Vec::new(),
+            associations: Vec::new(),
+            key_file: None,
+            trusted: Vec::new(),
+        };
         configuration.take(root, path.to_path_buf(), None, first.document().clone(), 0);
         if dialect == Dialect::Ntpsec {
             // ntpsec reads this directory beside its file unasked.
@@ -127,6 +136,19 @@ impl Configuration {
         self.located().filter(move |(path, _)| Some(*path) != first)
     }
 
+    /// The file of symmetric keys, the last that is named; a relative path is taken from the directory of its line's file.
+    #[must_use]
+    pub fn key_file(&self) -> Option<&Path> {
+        self.key_file.as_deref()
+    }
+
+    /// Whether the daemon uses a key of that file: ntpd only if it is named by `trustedkey`, chronyd any.
+    #[must_use]
+    pub fn trusts(&self, key: u32) -> bool {
+        let is_chrony = self.files.first().is_some_and(|first| first.document.dialect() == Dialect::Chrony);
+        is_chrony || self.trusted.iter().any(|range| range.contains(&key))
+    }
+
     fn take(&mut self, root: &Path, path: PathBuf, included_by: Option<usize>, document: Document, depth: usize) {
         let index = self.files.len();
         let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -134,6 +156,10 @@ impl Configuration {
         for line in document.lines() {
             match line.content() {
                 Content::Association(association) => self.associations.push((index, association.clone())),
+                Content::Authentication(Authentication::KeyFile(path)) => {
+                    self.key_file = Some(below(root, &directory, path));
+                }
+                Content::Authentication(Authentication::Trusted(keys)) => self.trusted.extend(keys.iter().cloned()),
                 Content::Include(include) => {
                     for path in self.included_paths(root, &directory, document.dialect(), include) {
                         self.include(root, document.dialect(), path, index, depth + 1);
@@ -161,11 +187,7 @@ impl Configuration {
 
     /// The files that a line includes.
     fn included_paths(&mut self, root: &Path, directory: &Path, dialect: Dialect, include: &Include) -> Vec<PathBuf> {
-        let below = |path: &String| match path.strip_prefix('/') {
-            Some(path) => root.join(path),
-            None => directory.join(path),
-        };
-        let paths: Vec<PathBuf> = include.paths.iter().map(below).collect();
+        let paths: Vec<PathBuf> = include.paths.iter().map(|path| below(root, directory, path)).collect();
         match include.kind {
             IncludeKind::Directory => self.directory_files(&paths, "conf"),
             IncludeKind::Sources => self.directory_files(&paths, "sources"),
@@ -216,5 +238,13 @@ impl Configuration {
             }
         }
         files.into_values().collect()
+    }
+}
+
+/// A path as a file names it: from `root` if it is absolute, else from the file's own directory.
+fn below(root: &Path, directory: &Path, path: &str) -> PathBuf {
+    match path.strip_prefix('/') {
+        Some(path) => root.join(path),
+        None => directory.join(path),
     }
 }

@@ -3,6 +3,7 @@
 //! | to | use |
 //! |---|---|
 //! | get the servers of a file, those of the files it includes too | [`Configuration::read`], [`Configuration::associations`] |
+//! | know which symmetric keys they share with us | [`Association::key`], [`Configuration::key_file`], [`Configuration::trusts`] |
 //! | look at one file line by line | [`Document::parse`], [`Document::lines`] |
 //! | change its servers | [`Document::set_sources`], [`add_sources`](Document::add_sources), [`remove_sources`](Document::remove_sources) |
 //! | write it back, whole or not at all | [`ConfigFile`] |
@@ -39,6 +40,7 @@
 #![forbid(unsafe_code)]
 
 mod association;
+mod authentication;
 mod configuration;
 mod dialect;
 mod document;
@@ -52,6 +54,7 @@ mod restrict;
 mod source;
 
 pub use association::{Association, Family, Kind, Problem};
+pub use authentication::Authentication;
 pub use configuration::{Configuration, IncludedFile, NotIncluded};
 pub use dialect::Dialect;
 pub use document::Document;

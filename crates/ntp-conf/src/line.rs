@@ -1,7 +1,7 @@
 //! One line: its bytes, and what the daemon reads in them.
 
 use crate::lexer::{chrony_words, ntp_words, split_end, Word};
-use crate::{Association, Dialect, Kind, Restrict};
+use crate::{Association, Authentication, Dialect, Kind, Restrict};
 
 /// A line of a file. Its bytes are the file's; what they mean stands beside them.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,8 @@ pub enum Content {
     ReferenceClock(ReferenceClock),
     /// Another file or directory is read here.
     Include(Include),
+    /// `keys`, `trustedkey` (ntpd), `keyfile` (chrony).
+    Authentication(Authentication),
     /// `restrict` (ntpd).
     Restrict(Restrict),
     /// Anything else.
@@ -140,7 +142,10 @@ impl Content {
             (Dialect::Ntp | Dialect::Ntpsec, "restrict") => {
                 Restrict::from_words(rest).map_or(Self::Other { keyword }, Self::Restrict)
             }
-            _ => Self::Other { keyword },
+            _ => match Authentication::from_words(dialect, &keyword, rest) {
+                Some(authentication) => Self::Authentication(authentication),
+                None => Self::Other { keyword },
+            },
         }
     }
 }

@@ -217,6 +217,27 @@ fn includes_are_reported() {
 }
 
 #[test]
+fn keys_are_found_where_the_daemon_finds_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    std::fs::create_dir_all(root.join("etc/more")).unwrap();
+    let read = |dialect, text: &str| {
+        std::fs::write(root.join("etc/conf"), text).unwrap();
+        Configuration::read_below(root, dialect, &root.join("etc/conf")).unwrap()
+    };
+    std::fs::write(root.join("etc/more/conf"), "keys own.keys\ntrustedkey (7 ... 9)\n").unwrap();
+    let configuration = read(Dialect::Ntp, "keys /etc/ntp.keys\ntrustedkey 1\nincludefile more/conf\n");
+    assert_eq!(configuration.key_file(), Some(root.join("etc/more/own.keys").as_path()));
+    assert_eq!([1, 6, 7, 8, 9, 10].map(|key| configuration.trusts(key)), [true, false, true, true, true, false]);
+
+    let configuration = read(Dialect::Chrony, "keyfile /etc/chrony.keys\n");
+    assert_eq!(configuration.key_file(), Some(root.join("etc/chrony.keys").as_path()));
+    assert!(configuration.trusts(u32::MAX));
+    let configuration = read(Dialect::Ntpsec, "server a key 3\n");
+    assert_eq!((configuration.key_file(), configuration.trusts(3)), (None, false));
+}
+
+#[test]
 fn files_are_found_by_distribution() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();

@@ -152,6 +152,16 @@ impl<'b> PacketWriter<'b> {
         Ok(self.length)
     }
 
+    /// Ends the packet with the MAC of a key and returns its length.
+    ///
+    /// # Errors
+    /// [`EmitError::Buffer`], [`EmitError::LongerThanRequest`].
+    #[cfg(all(feature = "alloc", feature = "mac"))]
+    pub fn sign(self, key: &crate::mac::SharedKey) -> Result<usize, EmitError> {
+        let digest = key.key().packet_digest(self.version, self.as_bytes());
+        self.mac(key.id().get(), digest.as_bytes())
+    }
+
     /// Ends the packet with a crypto-NAK (RFC 5905 §9.2) and returns its length.
     ///
     /// # Errors

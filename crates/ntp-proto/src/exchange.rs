@@ -13,6 +13,7 @@ use ntp_types::{
 use crate::emit::PacketWriter;
 use crate::error::EmitError;
 use crate::header::{Header, HEADER_LENGTH};
+use crate::mac::Unauthentic;
 use crate::reject::{judge_server, Reject, Rejected};
 use crate::{Mode, Packet, Version};
 
@@ -187,13 +188,13 @@ impl Pending {
         t1: NtpTimestamp,
         t4: NtpTimestamp,
     ) -> Result<Reply<'_>, Rejected> {
-        self.accept_if(bytes, source, t1, t4, |_| true)
+        self.accept_if(bytes, source, t1, t4, |_| Ok(()))
     }
 
     /// As [`accept`](Self::accept), with the caller's check of authenticity after the origin's: a MAC's or that of NTS.
     ///
     /// # Errors
-    /// As [`accept`](Self::accept), and [`Reject::NotAuthentic`] where `is_authentic` says no.
+    /// As [`accept`](Self::accept), and [`Reject::NotAuthentic`] with what `authenticate` says against it.
     #[allow(clippy::result_large_err)] // as above
     pub fn accept_if<'a>(
         self,
@@ -201,9 +202,9 @@ impl Pending {
         source: SocketAddr,
         t1: NtpTimestamp,
         t4: NtpTimestamp,
-        is_authentic: impl FnOnce(&Packet<'a>) -> bool,
+        authenticate: impl FnOnce(&Packet<'a>) -> Result<(), Unauthentic>,
     ) -> Result<Reply<'a>, Rejected> {
-        match self.test(bytes, source, is_authentic) {
+        match self.test(bytes, source, authenticate) {
             Ok((packet, None)) => {
                 let round_trip = RoundTrip { t1, t2: packet.receive_timestamp(), t3: packet.transmit_timestamp(), t4 };
                 Ok(Reply { exchange: Exchange::new(&packet, round_trip), packet, is_interleaved: false })
@@ -222,7 +223,7 @@ impl Pending {
         &self,
         bytes: &'a [u8],
         source: SocketAddr,
-        is_authentic: impl FnOnce(&Packet<'a>) -> bool,
+        authenticate: impl FnOnce(&Packet<'a>) -> Result<(), Unauthentic>,
     ) -> Result<(Packet<'a>, Option<RoundTrip>), Reject> {
         if !is_same_host(self.destination, source) {
             return Err(Reject::Source { destination: self.destination, source_address: source });
@@ -240,9 +241,7 @@ impl Pending {
         if packet.is_crypto_nak() {
             return Err(Reject::CryptoNak);
         }
-        if !is_authentic(&packet) {
-            return Err(Reject::NotAuthentic);
-        }
+        authenticate(&packet).map_err(Reject::NotAuthentic)?;
         judge_server(&packet.header(), previous.map(|previous| previous.t2))?;
         Ok((packet, previous))
     }

@@ -31,6 +31,30 @@ pub enum Dialect {
     Chrony,
 }
 
+impl Dialect {
+    /// Whose file `text` must be: chrony's if a line has what only chrony's have (a secret that begins with `HEX:` or `ASCII:`,
+    /// a key without type, a comment after `!`, `;` or `%`), else ntpd's.
+    ///
+    /// A file without any of these that both read means the same to both, but for a secret of more than 20 characters, which
+    /// is hexadecimal to ntpd alone.
+    #[must_use]
+    pub fn of_text(text: &[u8]) -> Self {
+        let is_chrony = |line: &[u8]| match line.trim_ascii() {
+            [b'!' | b';' | b'%', ..] => true,
+            [b'#', ..] | [] => false,
+            line => {
+                let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).skip(2);
+                words.next().map_or(true, |secret| secret.starts_with(b"HEX:") || secret.starts_with(b"ASCII:"))
+            }
+        };
+        if text.split(|&octet| octet == b'\n').any(is_chrony) {
+            Self::Chrony
+        } else {
+            Self::Ntpd
+        }
+    }
+}
+
 /// The keys of a file, line by line.
 ///
 /// # Example

@@ -40,12 +40,14 @@
 //! This is **not** the `ntp-proto` of crates.io, which belongs to ntpd-rs and keeps its packets private: add it by path
 //! or git.
 //!
-//! Features only add: `bytes` (default: emit into `bytes::BufMut`), `alloc`, `std`, and the MACs `md5`,
-//! `sha1`, `sha2`, `sha3`, `cmac`.
+//! Features only add: `bytes` (default: emit into `bytes::BufMut`), `alloc` (with a MAC: keys shared under an id), `std`,
+//! and the MACs `md5`, `sha1`, `sha2`, `sha3`, `cmac`.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "alloc", feature = "mac"))]
+extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
@@ -69,6 +71,8 @@ mod packet;
 mod reader;
 mod reject;
 mod respond;
+#[cfg(all(feature = "alloc", feature = "mac"))]
+mod shared_key;
 mod trailer;
 mod truncated;
 mod version;

@@ -5,7 +5,8 @@
 //! long for an NTPv4 MAC is cut to 20 octets there, as chrony does.
 //!
 //! [`Algorithm`] names every key type the key files know. `Key` exists with the feature `mac`, and computes those
-//! algorithms whose feature is on: `md5`, `sha1`, `sha2`, `sha3`, `cmac`.
+//! algorithms whose feature is on: `md5`, `sha1`, `sha2`, `sha3`, `cmac`. With `alloc` too there are `SharedKey`, a key under
+//! the id that both sides know, and `KeyRing`, many of them.
 
 use core::fmt;
 use core::str::FromStr;
@@ -14,6 +15,8 @@ use ntp_types::ParseCodeError;
 
 #[cfg(feature = "mac")]
 pub use crate::key::{Digest, Key};
+#[cfg(all(feature = "alloc", feature = "mac"))]
+pub use crate::shared_key::{KeyRing, SharedKey};
 
 /// The longest digest that fits the MAC of an NTPv4 packet, in octets (RFC 7822 §7.5.1.4: a MAC of 24 octets at most).
 pub const MAX_V4_DIGEST: usize = 20;
@@ -175,4 +178,27 @@ pub enum MacError {
         /// The key type.
         algorithm: Algorithm,
     },
+}
+
+/// A packet is not shown to come from who holds the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unauthentic {
+    /// It has no MAC.
+    #[error("it has no MAC")]
+    Unsigned,
+    /// Its MAC is of another key than the one agreed on.
+    #[error("its MAC is of key {had}, not of key {expected}")]
+    OtherKey {
+        /// The id agreed on.
+        expected: u32,
+        /// The id found.
+        had: u32,
+    },
+    /// Its MAC is of a key that is not held.
+    #[error("its MAC is of key {0}, which is not held")]
+    UnknownKey(u32),
+    /// Its MAC is not true.
+    #[error(transparent)]
+    Mac(#[from] MacError),
 }

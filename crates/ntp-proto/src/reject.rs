@@ -8,6 +8,7 @@ use ntp_types::{KissCode, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Po
 
 use crate::error::ParseError;
 use crate::exchange::Pending;
+use crate::mac::Unauthentic;
 use crate::{Header, Mode};
 
 /// MAXDISP: 16 s (RFC 5905 §7.2). A source that says it is that far off is no source.
@@ -69,8 +70,8 @@ pub enum Reject {
     #[error("crypto-NAK: the server does not accept our key (test 5, authentication)")]
     CryptoNak,
     /// Test 5: the caller's check of its authenticity failed.
-    #[error("not authentic (test 5, authentication)")]
-    NotAuthentic,
+    #[error("not authentic: {0} (test 5, authentication)")]
+    NotAuthentic(Unauthentic),
     /// A kiss-o'-death: the server refuses. The only final one.
     #[error("kiss-o'-death {code}, poll {poll}")]
     Kiss {
@@ -125,10 +126,19 @@ pub enum Reject {
 impl Reject {
     /// Whether the datagram carried the request's nonce, so that the server (or who can read our packets) sent it.
     ///
-    /// Such an answer says something about the server; any other says nothing.
+    /// Such an answer says something about the server; any other says nothing. Nor does one that failed the check of
+    /// authenticity, or a crypto-NAK, which nobody can sign: see [`is_unauthentic`](Self::is_unauthentic).
     #[must_use]
     pub const fn is_from_server(&self) -> bool {
-        !matches!(self, Self::Source { .. } | Self::Malformed(_) | Self::Mode(_) | Self::Origin { .. })
+        let is_foreign = matches!(self, Self::Source { .. } | Self::Malformed(_) | Self::Mode(_) | Self::Origin { .. });
+        !is_foreign && !self.is_unauthentic()
+    }
+
+    /// Whether it carried the request's nonce, but failed test 5: the two sides do not have the same key, or somebody who can
+    /// read our packets answers in the server's place.
+    #[must_use]
+    pub const fn is_unauthentic(&self) -> bool {
+        matches!(self, Self::CryptoNak | Self::NotAuthentic(_))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use ntp_proto::mac::Unauthentic;
 use ntp_proto::{
     AnswerTemplate, ClientRequest, EmitError, ExtensionType, Header, Mode, NotARequest, Packet, PacketWriter, Pending,
     Reject, Rejected, Reply, Request, ServerVariables, Version, MAX_DISPERSION,
@@ -153,12 +154,16 @@ fn authenticity_is_asked_for_after_the_origin_and_before_the_kiss() {
     reply.stratum = Stratum::UNSPECIFIED;
     reply.reference_id = KissCode::Deny.into();
     let octets = reply.to_bytes();
-    let rejected = pending.accept_if(&octets, server(), at(NOW), at(NOW), |_| false).unwrap_err();
-    let Rejected::Ignored { reject: Reject::NotAuthentic, pending } = rejected else { panic!("{rejected}") };
+    let rejected = pending.accept_if(&octets, server(), at(NOW), at(NOW), |_| Err(Unauthentic::Unsigned)).unwrap_err();
+    assert!(rejected.reject().is_unauthentic() && !rejected.reject().is_from_server());
+    let Rejected::Ignored { reject: Reject::NotAuthentic(_), pending } = rejected else { panic!("{rejected}") };
     let mut is_asked = false;
     reply.origin_timestamp = at(1);
     let octets = reply.to_bytes();
-    let rejected = pending.accept_if(&octets, server(), at(NOW), at(NOW), |_| std::mem::replace(&mut is_asked, true));
+    let rejected = pending.accept_if(&octets, server(), at(NOW), at(NOW), |_| {
+        is_asked = true;
+        Ok(())
+    });
     assert!(rejected.is_err() && !is_asked);
     // A crypto-NAK is a refusal by name, and ends nothing.
     let (pending, reply) = exchange();
@@ -166,7 +171,7 @@ fn authenticity_is_asked_for_after_the_origin_and_before_the_kiss() {
     octets.extend([0; 4]);
     let rejected = pending.accept(&octets, server(), at(NOW), at(NOW)).unwrap_err();
     assert!(matches!(rejected, Rejected::Ignored { reject: Reject::CryptoNak, .. }));
-    assert!(rejected.reject().is_from_server());
+    assert!(rejected.reject().is_unauthentic() && !rejected.reject().is_from_server());
 }
 
 #[test]

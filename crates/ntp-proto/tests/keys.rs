@@ -191,3 +191,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whose_file_it_is_shows_in_the_text() {
+    let ntpd =
+        ["", "# a comment\n\n", "1 MD5 secret\n2 AES 2b7e151628aed2a6abf7158809cf4f3c # ours\n", "1 M a 10.0.0.0/8\n"];
+    let chrony = ["1 MD5 ASCII:secret\n", "10 tulip", "! a comment\n1 MD5 secret\n", "\n 1 AES128  HEX:00\n", "% x"];
+    assert!(ntpd.iter().all(|text| Dialect::of_text(text.as_bytes()) == Dialect::Ntpd));
+    assert!(chrony.iter().all(|text| Dialect::of_text(text.as_bytes()) == Dialect::Chrony));
+}

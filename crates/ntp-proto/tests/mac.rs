@@ -5,8 +5,9 @@
 mod common;
 
 use common::{captures, hex, unhex, Capture};
-use ntp_proto::mac::{Algorithm, Key, KeyError, MacError};
-use ntp_proto::{Message, Version};
+use ntp_proto::mac::{Algorithm, Key, KeyError, KeyRing, MacError, SharedKey, Unauthentic};
+use ntp_proto::{ExtensionType, Header, Lead, Message, Mode, Packet, PacketWriter, Version};
+use proptest::prelude::*;
 use serde_json::Value;
 
 fn vectors() -> Value {
@@ -147,4 +148,61 @@ fn names() {
         assert_eq!(name.parse(), Ok(algorithm));
     }
     assert!("TIGER".parse::<Algorithm>().is_err() && "".parse::<Algorithm>().is_err());
+}
+
+fn shared(id: u32, algorithm: Algorithm, fill: u8) -> SharedKey {
+    let secret = vec![fill; algorithm.secret_length().unwrap_or(20)];
+    SharedKey::new(id.try_into().unwrap(), Key::new(algorithm, &secret).unwrap())
+}
+
+#[test]
+fn a_ring_has_one_key_of_each_id() {
+    let keys = [5, 1, u32::MAX, 9].map(|id| shared(id, Algorithm::Sha1, 7));
+    let mut ring: KeyRing = keys.iter().cloned().collect();
+    assert!(keys.iter().all(|key| ring.get(key.id().get()) == Some(key)));
+    assert!([0, 2, 6, u32::MAX - 1].iter().all(|&id| ring.get(id).is_none()));
+    let newer = shared(5, Algorithm::Sha1, 7);
+    assert_ne!(newer, keys[0], "equal is the same, not alike");
+    assert_eq!(ring.insert(newer.clone()).as_ref(), Some(&keys[0]));
+    assert_eq!((ring.get(5), ring.len()), (Some(&newer), 4));
+    assert_eq!(format!("{:?}", KeyRing::from_iter([newer])), "{5: Sha1}");
+}
+
+proptest! {
+    /// Every octet counts, the key id's too, whatever the algorithm and the version.
+    #[test]
+    fn what_is_signed_is_authentic_and_what_was_changed_is_not(
+        algorithm in prop::sample::select(Algorithm::ALL),
+        version in 1..=4_u8,
+        header in any::<[u8; 47]>(),
+        value in prop::option::of(prop::collection::vec(any::<u8>(), 0..60)),
+        id in 1..=u32::MAX,
+        place in any::<prop::sample::Index>(),
+        change in 1..=255_u8,
+    ) {
+        let mut octets = [0; 48];
+        octets[1..].copy_from_slice(&header);
+        let mut header = Header::from_bytes(&octets);
+        header.lead = Lead::new(header.leap(), Version::from_bits(version), Mode::Client);
+        let key = shared(id, algorithm, 1);
+        let mut buffer = [0; 256];
+        let mut writer = PacketWriter::new(&mut buffer, &header).unwrap();
+        if let (4, Some(value)) = (version, value) {
+            writer = writer.field(ExtensionType::from_bits(0xf323), &value).unwrap();
+        }
+        let length = writer.sign(&key).unwrap();
+        let packet = Packet::parse(&buffer[..length]).unwrap();
+        let ring: KeyRing = [shared(7, algorithm, 2), shared(id / 2 + 1, algorithm, 2), key.clone()].into_iter().collect();
+        prop_assert_eq!(key.authenticate(&packet), Ok(()));
+        prop_assert_eq!(ring.authenticate(&packet), Ok(&key));
+        let other = shared(id, algorithm, 2).authenticate(&packet);
+        prop_assert_eq!(other, Err(Unauthentic::Mac(MacError::Mismatch { algorithm })));
+        let unsigned = Packet::parse(&buffer[..48]).unwrap();
+        prop_assert_eq!(ring.authenticate(&unsigned), Err(Unauthentic::Unsigned));
+
+        buffer[place.index(length)] ^= change;
+        if let Ok(packet) = Packet::parse(&buffer[..length]) {
+            prop_assert!(ring.authenticate(&packet).is_err());
+        }
+    }
 }
