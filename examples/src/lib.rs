@@ -11,6 +11,7 @@ pub mod dump;
 pub mod fields;
 pub mod json;
 pub mod kernel;
+pub mod keys;
 pub mod machine;
 pub mod measure;
 pub mod output;

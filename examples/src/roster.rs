@@ -2,17 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
 use ntp_client::{Association, Event, PoolConfig, PoolId, SourceConfig, SourceId, System};
-use ntp_conf::{ConfigError, Configuration, Family, Keyword, Kind};
+use ntp_conf::{ConfigError, Configuration, Dialect, Family, Keyword, Kind};
 use ntp_discipline::Engine;
-use ntp_proto::Version;
+use ntp_proto::mac::SharedKey;
+use ntp_proto::{keys, Version};
 use ntp_types::{Instant, Poll};
 use rackspace_ntp::Region;
 
 use crate::address::Host;
+use crate::keys::{KeyFile, NoKey};
 use crate::resolve::Resolver;
 
 /// While a name does not resolve, or its server does not answer, it is resolved again after this, then after twice that, up
@@ -50,19 +53,39 @@ impl Wanted {
 
     /// The hosts of a region.
     pub fn region(region: Region, config: SourceConfig) -> impl Iterator<Item = Self> {
-        region.hosts().into_iter().map(move |host| Self::server(Host::new(host), config))
+        region.hosts().into_iter().map(move |host| Self::server(Host::new(host), config.clone()))
     }
 
-    /// The servers of an `ntp.conf` or `chrony.conf`, with their options, and what of it cannot be done.
+    /// The servers of an `ntp.conf` or `chrony.conf`, with their options, and what of it cannot be done. Keys are those of
+    /// `keys` or else of the file that it names.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(path: &Path, config: SourceConfig) -> Result<(Vec<Self>, Vec<String>), ConfigError> {
+    pub fn read(
+        path: &Path,
+        config: &SourceConfig,
+        keys: Option<&KeyFile>,
+    ) -> Result<(Vec<Self>, Vec<String>), ConfigError> {
         let configuration = Configuration::read(path)?;
         let mut complaints: Vec<_> = configuration.not_included().iter().map(ToString::to_string).collect();
+        let named = configuration.key_file().filter(|_| keys.is_none()).map(|path| read_keys(path, &configuration));
+        if let Some(Ok(named)) = &named {
+            complaints.extend_from_slice(named.complaints());
+        }
+        let keys = match &named {
+            Some(Err(error)) => Err(error.to_string()),
+            Some(Ok(named)) => Ok(named),
+            None => keys.ok_or_else(|| "no key file is named (keys, keyfile, --keys)".into()),
+        };
+        let key_of = |id: u32| match (&keys, NonZeroU32::new(id)) {
+            (Err(why), _) => Err(why.clone()),
+            _ if !configuration.trusts(id) => Err(format!("key {id} is not among those of trustedkey")),
+            (Ok(keys), Some(id)) => keys.key(id).map_err(|error| error.to_string()),
+            (Ok(_), None) => Err("there is no key 0".into()),
+        };
         let mut wanted = Vec::new();
         for line in configuration.associations() {
-            match of_line(line, config) {
+            match of_line(line, config, key_of) {
                 Ok(source) => wanted.push(source),
                 Err(why) => complaints.push(format!("{line}: {why}")),
             }
@@ -71,16 +94,27 @@ impl Wanted {
     }
 }
 
-fn of_line(line: &ntp_conf::Association, config: SourceConfig) -> Result<Wanted, String> {
+fn read_keys(path: &Path, configuration: &Configuration) -> Result<KeyFile, NoKey> {
+    let is_chrony = configuration.files().first().is_some_and(|file| file.document.dialect() == Dialect::Chrony);
+    let dialect = if is_chrony { keys::Dialect::Chrony } else { keys::Dialect::Ntpd };
+    KeyFile::read(path, Some(dialect))
+}
+
+fn of_line(
+    line: &ntp_conf::Association,
+    config: &SourceConfig,
+    key_of: impl Fn(u32) -> Result<SharedKey, String>,
+) -> Result<Wanted, String> {
     if let Some(problem) = line.problem().filter(|_| !line.is_accepted()) {
         return Err(problem.to_string());
     }
     if !matches!(line.kind(), Kind::Server | Kind::Pool) {
         return Err(format!("{} associations are not supported, servers and pools are", line.kind()));
     }
-    if line.key().is_some() || line.has(Keyword::Nts) || line.has(Keyword::Autokey) {
-        return Err("authentication is not supported, and it is not asked without".into());
+    if line.has(Keyword::Nts) || line.has(Keyword::Autokey) {
+        return Err("this kind of authentication is not supported, and it is not asked without".into());
     }
+    let key = line.key().map(key_of).transpose().map_err(|why| format!("not asked without its key: {why}"))?;
     let text = line.port().map_or_else(|| line.address().to_string(), |port| format!("{}:{port}", line.host()));
     let host = text.parse().or_else(|_| format!("[{}]:{}", line.host(), line.port().unwrap_or(123)).parse::<Host>())?;
     let (least, most) = line.poll_range();
@@ -94,7 +128,8 @@ fn of_line(line: &ntp_conf::Association, config: SourceConfig) -> Result<Wanted,
         no_select: line.has(Keyword::NoSelect),
         interleaved: config.interleaved || line.has(Keyword::Interleaved),
         version: line.version().map_or(config.version, Version::from_bits),
-        ..config
+        key,
+        ..config.clone()
     };
     Ok(Wanted { host, config, is_pool: line.kind() == Kind::Pool, family: line.family() })
 }
@@ -216,7 +251,7 @@ impl Entry {
         if *is_pool {
             let pool = *self
                 .pool
-                .get_or_insert_with(|| system.add_pool(PoolConfig { source: *config, ..PoolConfig::default() }));
+                .get_or_insert_with(|| system.add_pool(PoolConfig { source: config.clone(), ..PoolConfig::default() }));
             system.add_candidates(pool, addresses, now);
             return Ok(None);
         }
@@ -225,7 +260,7 @@ impl Entry {
             return Ok(None);
         }
         let address = addresses.next().ok_or_else(|| format!("{host} has no address of the family asked for"))?;
-        let source = system.add_source(address, *config, now).map_err(|error| format!("{host}: {error}"))?;
+        let source = system.add_source(address, config.clone(), now).map_err(|error| format!("{host}: {error}"))?;
         if let Some(before) = self.source.replace(source) {
             system.remove_source(before);
         }

@@ -1,12 +1,16 @@
 //! The whole client, octets and times in: nothing but the answer to what was asked is used, and once; who said stop is not
-//! asked again; a silent server is asked ever less; steps and rates are those of the policy.
+//! asked again; a silent server is asked ever less; steps and rates are those of the policy; where there is a key, every
+//! request is signed and nothing without its MAC is used or obeyed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ntp_client::{Ignored, SourceConfig, SourceId, System, SystemConfig};
 use ntp_discipline::{adaptive, Policy};
+use ntp_proto::mac::{Algorithm, Key, SharedKey};
+use ntp_proto::Packet;
 use ntp_types::{Applied, ClockCommand, Frequency, Instant, NtpDuration, NtpTimestamp, Poll};
 
 const SERVERS: u8 = 3;
@@ -16,7 +20,7 @@ const START: NtpTimestamp = NtpTimestamp::new(0xffff_ff00, 0);
 #[derive(Debug, Default)]
 struct Known {
     /// The request that waits for its answer: its nonce and octets.
-    waiting: Option<[u8; 48]>,
+    waiting: Option<Vec<u8>>,
     stopped: bool,
     last: Option<Instant>,
     requests: u64,
@@ -33,6 +37,12 @@ struct World {
     nonce: u64,
     obeys: bool,
     is_interleaved: bool,
+    key: Option<SharedKey>,
+}
+
+/// The key of all servers, or with another filling one that none of them has.
+fn key(filling: u8) -> SharedKey {
+    SharedKey::new(NonZeroU32::MIN, Key::new(Algorithm::Sha1, &[filling; 20]).expect("a secret of any length"))
 }
 
 /// Reads `data` as a run of events and tells them to a client of three servers.
@@ -51,6 +61,7 @@ pub fn client(data: &[u8]) {
         nonce: 1,
         obeys: !flag(3, 1),
         is_interleaved: flag(3, 2),
+        key: flag(3, 4).then(|| key(1)),
     };
     let least = i8::try_from(head.first().copied().unwrap_or(0) % 12).expect("small") - 4;
     let config = SourceConfig {
@@ -59,12 +70,13 @@ pub fn client(data: &[u8]) {
         iburst: flag(2, 1),
         burst: flag(2, 2),
         interleaved: flag(3, 2),
+        key: world.key.clone(),
         burst_good: head.get(2).copied().unwrap_or(0) >> 4,
         ..SourceConfig::default()
     };
     for last in 0..SERVERS {
         let address = SocketAddr::from(([192, 0, 2, last], 123));
-        let id = world.system.add_source(address, config, world.now).expect("a new address");
+        let id = world.system.add_source(address, config.clone(), world.now).expect("a new address");
         world.sources.insert(address, id);
         world.known.insert(address, Known::default());
     }
@@ -133,8 +145,8 @@ impl World {
     }
 
     /// What a server half a second ahead of our clock answers.
-    fn answer(&self, address: SocketAddr) -> [u8; 48] {
-        let mut answer = [0; 48];
+    fn answer(&self, address: SocketAddr) -> Vec<u8> {
+        let mut answer = vec![0; 48];
         answer[0] = 0x24;
         answer[1] = 1;
         answer[3] = 0xe8;
@@ -143,7 +155,12 @@ impl World {
         answer[40..].copy_from_slice(&time);
         if let Some(Known { waiting: Some(request), .. }) = self.known.get(&address) {
             let is_interleaved = request[32..40] != [0; 8] && self.nonce & 1 == 0;
-            answer[24..32].copy_from_slice(if is_interleaved { &request[32..40] } else { &request[40..] });
+            answer[24..32].copy_from_slice(if is_interleaved { &request[32..40] } else { &request[40..48] });
+        }
+        if let Some(key) = &self.key {
+            let digest = key.key().digest(&answer);
+            answer.extend(key.id().get().to_be_bytes());
+            answer.extend_from_slice(digest.as_bytes());
         }
         answer
     }
@@ -156,18 +173,24 @@ impl World {
         };
         // Of an interleaved request also what it says in its receive timestamp.
         let origin = octets.get(24..32);
-        let is_answer = known.waiting.is_some_and(|request| {
-            origin == Some(&request[40..]) || request[32..40] != [0; 8] && origin == Some(&request[32..40])
+        let is_answer = known.waiting.as_ref().is_some_and(|request| {
+            origin == Some(&request[40..48]) || request[32..40] != [0; 8] && origin == Some(&request[32..40])
+        });
+        let is_authentic = self.key.as_ref().is_none_or(|key| {
+            let packet = Packet::parse(octets);
+            packet.is_ok_and(|packet| key.authenticate(&packet).is_ok())
         });
         match result {
             Ok(_) => {
+                assert!(is_authentic, "{octets:02x?}");
                 assert!(is_answer && octets[0] & 7 == 4 && octets.len() >= 48, "{octets:02x?}");
                 assert!(octets[1] != 0 && octets[1] < 16 && octets[0] >> 6 != 3);
                 known.waiting = None;
                 known.answers += 1;
             }
             Err(ignored) => {
-                assert!(is_answer || !ignored.is_from_server(), "{ignored} of {octets:02x?}");
+                assert!(is_answer && is_authentic || !ignored.is_from_server(), "{ignored} of {octets:02x?}");
+                assert!(is_answer || !ignored.is_unauthentic(), "{ignored} of {octets:02x?}");
                 if let Ignored::Kiss(_) = ignored {
                     known.waiting = None;
                     known.stopped |= matches!(octets.get(12..16), Some(b"DENY" | b"RSTR"));
@@ -215,11 +238,14 @@ impl World {
             let Some(transmit) = self.system.poll_transmit(self.now, self.clock, self.nonce) else { break };
             let known = self.known.get_mut(&transmit.request.to).expect("one of the servers");
             assert!(!known.stopped, "asked after it said stop");
-            let request: [u8; 48] = transmit.request.bytes().try_into().expect("a plain request");
+            let request = transmit.request.bytes().to_vec();
+            let packet = Packet::parse(&request).expect("a packet");
+            assert_eq!(self.key.as_ref().map(|key| key.authenticate(&packet)), self.key.as_ref().map(|_| Ok(())));
+            assert!(self.key.is_some() || request.len() == 48, "a plain request");
             let is_plain = request[24..40].iter().all(|octet| *octet == 0);
             assert!(request[0] == 0x23 && request[1..24].iter().all(|octet| *octet == 0));
             assert!(is_plain || self.is_interleaved && known.answers > 0);
-            assert_eq!(request[40..], self.nonce.to_be_bytes());
+            assert_eq!(request[40..48], self.nonce.to_be_bytes());
             (known.waiting, known.last) = (Some(request), Some(self.now));
             known.requests += 1;
             sent += 1;

@@ -5,11 +5,11 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use ntp_proto::{ClientRequest, Exchange, Pending, Reject, Rejected};
+use ntp_proto::{ClientRequest, Exchange, Packet, Pending, Reject, Rejected};
 use ntp_types::{Instant, KissAction, KissCode, NtpDuration, NtpTimestamp, Poll, ReferenceId, RoundTrip};
 
 use crate::schedule::Schedule;
-use crate::{Ignored, Reach, SourceConfig};
+use crate::{Ignored, Reach, Request, SourceConfig};
 
 /// One server and everything between it and us.
 ///
@@ -52,27 +52,6 @@ struct Previous {
 /// Requests without an answer after which a basic answer is asked for: the server may have forgotten us.
 const INTERLEAVED_UNANSWERED: u32 = 3;
 
-/// A request to send; made by [`Association::poll_transmit`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a request that is not sent counts as unanswered"]
-pub struct Request {
-    octets: [u8; 48],
-    /// Where it goes.
-    pub to: SocketAddr,
-    /// Its number within the association, for [`handle_transmit_stamp`](Association::handle_transmit_stamp).
-    pub sequence: u32,
-    /// Advice: send it from a new ephemeral port, because it begins a poll or the one before was lost (RFC 9109 §3).
-    pub fresh_port: bool,
-}
-
-impl Request {
-    /// What to send.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.octets
-    }
-}
-
 /// A reply that passed every check, with the raw instants of its first and last timestamp.
 ///
 /// An interleaved reply completes the exchange before: the timestamps and instants are then that one's.
@@ -100,6 +79,8 @@ pub struct Counters {
     pub foreign: u64,
     /// Replies of the server that were no use: unsynchronised, late, a loop, out of bounds.
     pub unusable: u64,
+    /// Datagrams that carried the request's nonce and not the MAC of the key agreed on, and crypto-NAKs.
+    pub unauthentic: u64,
     /// Kisses.
     pub kisses: u64,
     /// Requests we discarded ourselves, because the clock was stepped while they were in flight.
@@ -196,7 +177,7 @@ impl Association {
     /// The request that is due at `now`, if one is.
     ///
     /// `departure` is our clock's time at `now`: T1, which stays here. `nonce` is a fresh random number that goes on the
-    /// wire in its place.
+    /// wire in its place. Where the configuration has a key, the request is signed with it.
     pub fn poll_transmit(&mut self, now: Instant, departure: NtpTimestamp, nonce: u64) -> Option<Request> {
         if self.schedule.due().map_or(true, |due| due > now) {
             return None;
@@ -216,10 +197,11 @@ impl Association {
             }
             _ => plain,
         };
-        let (octets, pending) = request.start(self.address);
-        self.flight = Some(Flight { pending, sequence: self.sequence, sent: departure, at: now, answered: false });
+        let (sequence, fresh_port) = (self.sequence, begins_poll || lost);
+        let (request, pending) = Request::write(request, self.config.key.as_ref(), self.address, sequence, fresh_port)?;
+        self.flight = Some(Flight { pending, sequence, sent: departure, at: now, answered: false });
         self.counters.sent += 1;
-        Some(Request { octets, to: self.address, sequence: self.sequence, fresh_port: begins_poll || lost })
+        Some(request)
     }
 
     /// When request `sequence` really left, by our clock: a better T1, from the kernel's transmit stamp.
@@ -263,6 +245,7 @@ impl Association {
                 self.last_ignored = Some(*ignored);
                 match ignored {
                     Ignored::Kiss(_) => self.counters.kisses += 1,
+                    other if other.is_unauthentic() => self.counters.unauthentic += 1,
                     other if other.is_from_server() => {
                         self.counters.unusable += 1;
                         self.schedule.handle_answer(false);
@@ -325,7 +308,9 @@ impl Association {
         let Some(Flight { pending, sequence, sent, at, answered }) = self.flight.take() else {
             return Err(Ignored::Unsolicited);
         };
-        match pending.accept(bytes, from, sent, received) {
+        let key = self.config.key.as_ref();
+        let authenticate = |packet: &Packet<'_>| key.map_or(Ok(()), |key| key.authenticate(packet));
+        match pending.accept_if(bytes, from, sent, received, authenticate) {
             Ok(reply) => {
                 let exchange = reply.exchange;
                 let waited = received.since(sent);

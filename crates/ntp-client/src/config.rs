@@ -3,11 +3,12 @@
 use core::time::Duration;
 
 use ntp_discipline::SourceOptions;
+use ntp_proto::mac::SharedKey;
 use ntp_proto::Version;
 use ntp_types::Poll;
 
 /// How one server is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceConfig {
     /// NTP version of the requests, 1 to 4 (any other counts as 4); replies of each of them are read.
     pub version: Version,
@@ -30,6 +31,8 @@ pub struct SourceConfig {
     /// Ask for interleaved answers (RFC 9769): they tell when the answer before truly left, and a server that knows none
     /// answers as ever. Default off.
     pub interleaved: bool,
+    /// Sign the requests with this key, and use or obey nothing without its MAC. Default none.
+    pub key: Option<SharedKey>,
     /// Preferred among survivors. Default off.
     pub prefer: bool,
     /// Measure and show it, but never let it steer. Default off.
@@ -64,6 +67,7 @@ impl Default for SourceConfig {
             burst_interval: Duration::from_secs(2),
             max_delay: Duration::from_secs(3),
             interleaved: false,
+            key: None,
             prefer: false,
             no_select: false,
             smeared: None,
@@ -72,7 +76,7 @@ impl Default for SourceConfig {
 }
 
 /// A name that stands for many servers, of which some are used and the others wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolConfig {
     /// How many are used at a time. Default 4 (RFC 8633 §3.2).
     pub size: usize,

@@ -27,7 +27,7 @@ pub enum Event {
         /// Its address.
         address: SocketAddr,
     },
-    /// A server sent a reply that cannot be used, or a kiss.
+    /// A server sent a reply that cannot be used, or a kiss; or somebody one that cannot be authenticated.
     Unusable {
         /// Which source.
         source: SourceId,

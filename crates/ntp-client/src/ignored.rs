@@ -35,7 +35,8 @@ pub enum Ignored {
 }
 
 impl Ignored {
-    /// Whether it is known that the server itself sent it: it carried the nonce of our request.
+    /// Whether it is known that the server itself sent it: it carried the nonce of our request, and the MAC of the key where
+    /// one is agreed on.
     #[must_use]
     pub fn is_from_server(&self) -> bool {
         match self {
@@ -43,5 +44,11 @@ impl Ignored {
             Self::Rejected(reject) => reject.is_from_server(),
             Self::Kiss(_) | Self::Late { .. } | Self::Loop(_) => true,
         }
+    }
+
+    /// Whether it carried the nonce of our request, but could not be authenticated: see [`Reject::is_unauthentic`].
+    #[must_use]
+    pub fn is_unauthentic(&self) -> bool {
+        matches!(self, Self::Rejected(reject) if reject.is_unauthentic())
     }
 }

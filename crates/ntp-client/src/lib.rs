@@ -61,7 +61,8 @@
 //! after the origin check, so that nobody who cannot read our packets can bring it about; an unreachable server is asked
 //! ever less often, and what recovery costs is an eighth of the silence; one wrong datagram ends nothing; requests in
 //! flight over a step are discarded; after a sleep, or when somebody else set our clock, it is unsynchronised until sources
-//! have confirmed it, and they are asked at once; a server whose own source is this machine is not followed; no server delays another. Practices of RFC 8633 and RFC 9109 (nonce, advice of a new
+//! have confirmed it, and they are asked at once; a server whose own source is this machine is not followed; no server delays another;
+//! where a key is agreed on, nothing without its MAC is used or obeyed, a kiss or a crypto-NAK neither. Practices of RFC 8633 and RFC 9109 (nonce, advice of a new
 //! port for every poll, nothing about us on the wire) are the default.
 
 #![no_std]
@@ -79,12 +80,13 @@ mod ignored;
 mod pool;
 mod query;
 mod reach;
+mod request;
 mod schedule;
 mod snapshot;
 mod system;
 mod watch;
 
-pub use association::{reference_id_of, Answer, Association, Counters, Request};
+pub use association::{reference_id_of, Answer, Association, Counters};
 pub use config::{PoolConfig, SourceConfig, SystemConfig};
 pub use event::Event;
 pub use floor::known_lag;
@@ -92,5 +94,6 @@ pub use ignored::Ignored;
 pub use pool::PoolId;
 pub use query::{CombinedOutcome, Query, QueryConfig, QueryOutcome, ServerOutcome};
 pub use reach::Reach;
+pub use request::Request;
 pub use snapshot::{ServerSaid, Snapshot, SourceSnapshot, Standing};
 pub use system::{AddError, SourceId, System, Transmit};

@@ -60,7 +60,7 @@ impl Pool {
         }
         let address = self.waiting.pop_front()?;
         self.members += 1;
-        Some((address, self.config.source))
+        Some((address, self.config.source.clone()))
     }
 
     pub(crate) fn handle_removed(&mut self) {

@@ -12,15 +12,16 @@ use ntp_discipline::rfc5905::cluster::{cluster, Truechimer};
 use ntp_discipline::rfc5905::combine::combine;
 use ntp_discipline::rfc5905::selection::{intersect, Candidate, Edge};
 use ntp_discipline::{Sample, Verdict};
+use ntp_proto::mac::SharedKey;
 use ntp_proto::Version;
 use ntp_types::{Instant, NtpDuration, NtpTimestamp, Poll, Precision};
 
-use crate::association::{Answer, Association, Counters, Request};
+use crate::association::{Answer, Association, Counters};
 use crate::system::sample_of;
-use crate::{Ignored, SourceConfig};
+use crate::{Ignored, Request, SourceConfig};
 
 /// How to measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryConfig {
     /// Samples wanted of each server; it gets at most twice as many requests. Default 1.
     pub samples: u8,
@@ -30,6 +31,8 @@ pub struct QueryConfig {
     pub timeout: Duration,
     /// Version of the requests.
     pub version: Version,
+    /// Sign the requests with this key, and take no reply without its MAC. Default none.
+    pub key: Option<SharedKey>,
     /// Precision of our own clock.
     pub precision: Precision,
 }
@@ -41,6 +44,7 @@ impl Default for QueryConfig {
             interval: Duration::from_secs(2),
             timeout: Duration::from_secs(2),
             version: Version::V4,
+            key: None,
             precision: Precision::default(),
         }
     }
@@ -132,6 +136,7 @@ impl Query {
     pub fn new(servers: impl IntoIterator<Item = SocketAddr>, config: QueryConfig, now: Instant) -> Self {
         let source = SourceConfig {
             version: config.version,
+            key: config.key.clone(),
             iburst: true,
             burst_good: config.samples.max(1),
             burst_interval: config.interval,
@@ -143,7 +148,7 @@ impl Query {
         let mut asked: Vec<Asked> = Vec::new();
         for address in servers {
             if asked.iter().all(|known| known.association.address() != address) {
-                let association = Association::new(address, source, now, 0);
+                let association = Association::new(address, source.clone(), now, 0);
                 asked.push(Asked { association, samples: 0, best: None, last: None });
             }
         }

@@ -4,9 +4,9 @@
 //! replies, the system call, and every reply in front. What that takes is learnt here as medians of the last few, so that
 //! the timestamp can be taken ahead. Pure arithmetic: the caller reads the clock.
 //!
-//! Two things make it differ. Sending from a rest takes several times as long as in a rush, so each pace is learnt apart.
+//! Three things make it differ. Sending from a rest takes several times as long as in a rush, so each pace is learnt apart.
 //! And a reply that is stamped leaves later than one that is not, because the stamp itself is work: by how much shows in how
-//! long the calls take with and without.
+//! long the calls take with and without. And some replies need work of their own once they have their timestamp.
 
 use ntp_types::{NtpDuration, NtpTimestamp};
 
@@ -41,6 +41,8 @@ pub struct SendLead {
     /// What each further reply of a call takes. The lowest counts: long calls are rare but where something else has held the
     /// thread up, and may well do so again; what is taken too short eight times over is still early, and not late.
     each: Median,
+    /// What the extra work on some replies takes, from before it to after.
+    work: Median,
     /// The last turn's reading.
     last: NtpTimestamp,
     /// Replies since the last turn that was learnt from.
@@ -129,7 +131,7 @@ impl SendLead {
     #[must_use]
     pub const fn new() -> Self {
         let pace = Pace { left: Median::NEW, stamped: Median::NEW, plain: Median::NEW, is_stamp_next: true };
-        Self { paces: [pace; PACES], each: Median::NEW, last: NtpTimestamp::UNSET, unlearnt: 0 }
+        Self { paces: [pace; PACES], each: Median::NEW, work: Median::NEW, last: NtpTimestamp::UNSET, unlearnt: 0 }
     }
 
     /// How to send next, when `waiting` datagrams are to be answered and the clock shows `reading`.
@@ -168,6 +170,19 @@ impl SendLead {
         // A position beyond 2³¹ is none of a batch.
         let position = i64::from(i32::try_from(position).unwrap_or(i32::MAX));
         NtpDuration::from_bits(i64::from(turn.first) + i64::from(self.each.lowest) * position).min(Self::MOST)
+    }
+
+    /// How long the extra work on a reply takes that has some: a MAC, which is made of the transmit timestamp and so comes after
+    /// it. The quickest of the last few counts, for the same reason as after a rest. From zero to [`MOST`](Self::MOST).
+    #[must_use]
+    pub fn work(&self) -> NtpDuration {
+        NtpDuration::from_bits(i64::from(self.work.lowest)).min(Self::MOST)
+    }
+
+    /// The extra work on a reply took so long. What it took is to be added to the turn's reading, for the replies behind it
+    /// and for what is learnt from the turn.
+    pub fn learn_work(&mut self, took: NtpDuration) {
+        self.work.add(units(took));
     }
 
     /// Sending a turn's `replies` was over `duration` after the reading.
@@ -461,6 +476,19 @@ mod tests {
         assert_eq!(paces, [0, 0, 0, 1, 1, 2, 3, 4, 5, 5]);
     }
 
+    #[test]
+    fn extra_work_is_foretold_by_the_quickest_and_never_late() {
+        let mut lead = SendLead::new();
+        assert_eq!(lead.work(), NtpDuration::ZERO);
+        for turn in 0..40 {
+            lead.learn_work(nanos(if turn % 3 == 0 { 900 } else { 600 + turn }));
+        }
+        // Of the last 15.
+        assert!((lead.work() - nanos(625)).abs() < nanos(2), "{}", lead.work());
+        lead.learn_work(nanos(-5));
+        assert_eq!(lead.work(), NtpDuration::ZERO);
+    }
+
     proptest! {
         #[test]
         fn nothing_makes_it_negative_or_more_than_is_said(
@@ -473,6 +501,8 @@ mod tests {
                 lead.learn_stamp(&turn, NtpDuration::from_bits(left), NtpDuration::from_bits(duration));
                 lead.learn_duration(&turn, waiting, NtpDuration::from_bits(duration));
                 prop_assert!((NtpDuration::ZERO..=SendLead::MOST).contains(&lead.at(&turn, position)));
+                lead.learn_work(NtpDuration::from_bits(left));
+                prop_assert!((NtpDuration::ZERO..=SendLead::MOST).contains(&lead.work()));
             }
         }
     }

@@ -14,6 +14,8 @@ pub enum Access {
     Allow,
     /// Answers without rate limit.
     Trust,
+    /// Answers, within the rate limit, to requests with the MAC of a key this server holds; to all others nothing.
+    Signed,
     /// A kiss-o'-death with the code DENY, within the rate limit: tells an honest client to stop.
     Refuse,
     /// Nothing.
@@ -108,7 +110,13 @@ mod tests {
     }
 
     fn access() -> impl Strategy<Value = Access> {
-        prop_oneof![Just(Access::Allow), Just(Access::Trust), Just(Access::Refuse), Just(Access::Ignore)]
+        prop_oneof![
+            Just(Access::Allow),
+            Just(Access::Trust),
+            Just(Access::Signed),
+            Just(Access::Refuse),
+            Just(Access::Ignore)
+        ]
     }
 
     proptest! {

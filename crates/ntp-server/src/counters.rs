@@ -11,11 +11,13 @@ macro_rules! counters {
         pub struct Counters {
             /// Datagrams handed in.
             pub received: u64,
+            /// Answers and kisses signed, because their requests were: counted by their outcome too.
+            pub signed: u64,
             $($(#[doc = $doc])+ pub $name: u64,)*
         }
 
         impl Counters {
-            /// How many there are, [`received`](Self::received) aside.
+            /// How many outcomes there are.
             pub const COUNT: usize = [$(stringify!($name)),*].len();
 
             /// Each outcome: name, what it means, and how many; they add up to [`received`](Self::received).
@@ -29,6 +31,7 @@ macro_rules! counters {
             /// Adds up workers.
             fn add_assign(&mut self, other: Self) {
                 self.received = self.received.wrapping_add(other.received);
+                self.signed = self.signed.wrapping_add(other.signed);
                 $(self.$name = self.$name.wrapping_add(other.$name);)*
             }
         }
@@ -46,7 +49,7 @@ counters! {
     rate_kisses,
     /// Answered with the kiss DENY: refused by a rule.
     deny_kisses,
-    /// Answered with a crypto-NAK: signed with a key this server does not hold.
+    /// Answered with a crypto-NAK: signed with a key this server does not hold, or not truly.
     crypto_naks,
     /// Answered with the kiss NTSN: NTS cookies this server cannot open.
     nts_naks,
@@ -64,6 +67,8 @@ counters! {
     sources,
     /// Dropped: ignored by a rule.
     ignored,
+    /// Dropped: not signed, as a rule demands.
+    unsigned,
     /// Dropped: over the rate limit.
     rate_limited,
     /// Dropped: over the ceiling for everybody together.
@@ -85,6 +90,7 @@ impl Counters {
             DropReason::Control => &mut self.control,
             DropReason::Source => &mut self.sources,
             DropReason::Ignored => &mut self.ignored,
+            DropReason::Unsigned => &mut self.unsigned,
             DropReason::RateLimited => &mut self.rate_limited,
             DropReason::OverCeiling => &mut self.over_ceiling,
             DropReason::LeapSecond => &mut self.leap_second,

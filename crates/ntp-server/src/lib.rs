@@ -13,8 +13,9 @@
 //! | [`LeapSmear`] | a leap second spread over hours |
 //!
 //! Versions 1 to 4 are answered in kind, clients (mode 3) in mode 4, symmetric peers (mode 1) in mode 2. No answer is ever
-//! longer than its request, and a server whose clock is not synchronised says so. A request signed with a key gets a
-//! crypto-NAK and one with NTS fields the kiss NTSN: an unsigned answer would be worth nothing to either.
+//! longer than its request, and a server whose clock is not synchronised says so. A request signed with a key of the server's
+//! ([`Server::with_keys`]) gets an answer signed with the same; one signed with another key, or not truly, a crypto-NAK, and
+//! one with NTS fields the kiss NTSN: an unsigned answer would be worth nothing to either.
 //!
 //! ```
 //! use ntp_server::{Outcome, Server, ServerClock};

@@ -40,6 +40,9 @@ pub enum DropReason {
     /// A rule says so.
     #[error("ignored by a rule")]
     Ignored,
+    /// A rule asks for a MAC, and it has none.
+    #[error("not signed, as a rule demands")]
+    Unsigned,
     /// Its source asks too often.
     #[error("over the rate limit")]
     RateLimited,

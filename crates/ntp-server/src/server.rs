@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use ntp_proto::mac::KeyRing;
 use ntp_proto::{AnswerTemplate, Mode, NotARequest, PacketKind, Request, ServerVariables, HEADER_LENGTH};
 use ntp_types::{Instant, NtpDuration, NtpShort, NtpTimestamp, Poll};
 
@@ -37,6 +38,9 @@ pub struct Server {
     smear: Option<LeapSmear>,
     /// How far T3 may lie in the future of its answer.
     lead: NtpDuration,
+    keys: Option<Arc<KeyRing>>,
+    /// What the transmit timestamp of a signed answer is later by.
+    signing_time: NtpDuration,
     to_stamp: Option<TransmitToken>,
     /// Neither remembers answers nor smears: a plain client's answer is the template and its timestamps.
     is_plain: bool,
@@ -74,6 +78,8 @@ impl Server {
             interleave: None,
             smear: None,
             lead: NtpDuration::ZERO,
+            keys: None,
+            signing_time: NtpDuration::ZERO,
             to_stamp: None,
             is_plain: true,
             counters: Counters::default(),
@@ -121,11 +127,31 @@ impl Server {
         self
     }
 
+    /// With keys, which workers may share: a request with the MAC of one of them gets an answer with a MAC of the same key.
+    /// Who may not be answered without is said by [`Access::Signed`].
+    #[must_use]
+    pub fn with_keys(mut self, keys: Arc<KeyRing>) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
     /// With a leap second spread over hours.
     #[must_use]
     pub fn with_smear(mut self, smear: LeapSmear) -> Self {
         self.set_smear(Some(smear));
         self
+    }
+
+    /// Whether it holds keys.
+    #[must_use]
+    pub const fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// How long it takes to check a request's MAC and to make the answer's. The latter covers the transmit timestamp, which is
+    /// therefore this much later in an answer with a MAC. Zero at the start.
+    pub fn set_signing_time(&mut self, duration: NtpDuration) {
+        self.signing_time = duration;
     }
 
     /// Another leap second is to be spread, or none any more.
@@ -231,6 +257,7 @@ impl Server {
         }
         count(&mut self.counters.received);
         let access = match self.admit_source(ip, port) {
+            Ok(Access::Signed) => return Some(Err(DropReason::Unsigned)),
             Ok(Access::Refuse) => return Some(self.refuse_in_place(place, ip, now)),
             Ok(access) => access,
             Err(reason) => return Some(Err(reason)),
@@ -312,6 +339,9 @@ impl Server {
         let (ip, port) = (arrival.source.ip(), arrival.source.port());
         let access = self.admit_source(ip, port)?;
         let request = admit(bytes, port)?;
+        if access == Access::Signed && request.packet().mac().is_none() {
+            return Err(DropReason::Unsigned);
+        }
         let allowance = self.charge(access, ip, arrival.now)?;
         self.make(&request, access, allowance, arrival)
     }

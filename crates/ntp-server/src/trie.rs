@@ -53,8 +53,9 @@ impl Entry {
         let bits = match access {
             Access::Allow => 0,
             Access::Trust => 1,
-            Access::Refuse => 2,
-            Access::Ignore => 3,
+            Access::Signed => 2,
+            Access::Refuse => 3,
+            Access::Ignore => 4,
         };
         Self(Self::LEAF | bits)
     }
@@ -65,9 +66,10 @@ impl Entry {
         match self.0 {
             Self::LEAF => Some(Access::Allow),
             0..Self::LEAF => None,
-            bits => Some(match bits & 3 {
+            bits => Some(match bits & 7 {
                 1 => Access::Trust,
-                2 => Access::Refuse,
+                2 => Access::Signed,
+                3 => Access::Refuse,
                 _ => Access::Ignore,
             }),
         }

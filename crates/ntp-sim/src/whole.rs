@@ -44,7 +44,7 @@ impl<E: Engine> Whole<E> {
         };
         for index in 0..scenario.servers.len() {
             // Every address is a server's and another one: nothing can be refused.
-            let _ = system.add_source(address(index), config, now);
+            let _ = system.add_source(address(index), config.clone(), now);
         }
         Self { system }
     }

@@ -1,5 +1,6 @@
 //! Synchronises a clock. Without arguments: a demonstration on loopback that needs neither a network nor privilege.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,7 @@ use ntp_examples::agent::{Agent, Failure};
 use ntp_examples::clock::AgentClock;
 use ntp_examples::demo::{self, Servers};
 use ntp_examples::drift::Drift;
+use ntp_examples::keys::KeyFile;
 use ntp_examples::machine::MachineClock;
 use ntp_examples::plot;
 use ntp_examples::roster::{Roster, Wanted};
@@ -78,6 +80,12 @@ struct Arguments {
     /// Begin with a quick volley
     #[arg(long)]
     iburst: bool,
+    /// The file of symmetric keys (ntp.keys or chrony.keys); otherwise the one that --config names
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Sign requests to the servers named here with this key, and believe no answer without
+    #[arg(long, value_name = "ID", requires = "keys")]
+    key: Option<NonZeroU32>,
     /// Ask for interleaved answers, which tell when the answer before truly left
     #[arg(long)]
     interleaved: bool,
@@ -248,22 +256,26 @@ fn follow<E: Engine>(arguments: &Arguments, system: System<E>, stop: &Stop, styl
 }
 
 fn wanted(arguments: &Arguments) -> Result<(Vec<Wanted>, Vec<String>), Failure> {
+    let keys = arguments.keys.as_deref().map(|path| KeyFile::read(path, None)).transpose();
+    let keys = keys.map_err(std::io::Error::other)?;
+    let mut complaints = keys.as_ref().map_or(Vec::new(), |keys| keys.complaints().to_vec());
+    let key = keys.as_ref().zip(arguments.key).map(|(keys, id)| keys.key(id)).transpose();
     let config = SourceConfig {
         min_poll: Poll::from_log2(arguments.minpoll),
         max_poll: Poll::from_log2(arguments.maxpoll),
         iburst: arguments.iburst,
         interleaved: arguments.interleaved,
+        key: key.map_err(std::io::Error::other)?,
         ..SourceConfig::default()
     };
-    let servers = arguments.server.iter().map(|host| Wanted::server(host.clone(), config));
-    let pools = arguments.pool.iter().map(|host| Wanted::pool(host.clone(), config));
-    let regions = arguments.region.iter().flat_map(|region| Wanted::region(*region, config));
+    let servers = arguments.server.iter().map(|host| Wanted::server(host.clone(), config.clone()));
+    let pools = arguments.pool.iter().map(|host| Wanted::pool(host.clone(), config.clone()));
+    let regions = arguments.region.iter().flat_map(|region| Wanted::region(*region, config.clone()));
     let mut wanted: Vec<_> = servers.chain(pools).chain(regions).collect();
-    let mut complaints = Vec::new();
     if let Some(path) = &arguments.config {
-        let (more, why_not) = Wanted::read(path, config).map_err(std::io::Error::other)?;
+        let (more, why_not) = Wanted::read(path, &config, keys.as_ref()).map_err(std::io::Error::other)?;
         wanted.extend(more);
-        complaints = why_not;
+        complaints.extend(why_not);
     }
     if wanted.is_empty() {
         let why = complaints.iter().map(|complaint| format!("\n  {complaint}")).collect::<String>();

@@ -1,6 +1,8 @@
 //! Asks servers once how far this machine's clock is off; changes nothing.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,8 +11,10 @@ use ntp_client::QueryConfig;
 use ntp_discipline::Sample;
 use ntp_examples::address::{self, Host};
 use ntp_examples::json::seconds;
+use ntp_examples::keys::{KeyFile, NoKey};
 use ntp_examples::measure::{measure, Measured};
 use ntp_examples::text::{fit, magnitude, signed};
+use ntp_proto::mac::SharedKey;
 use ntp_proto::Version;
 use rackspace_ntp::Region;
 use serde_json::{json, Value};
@@ -43,6 +47,12 @@ struct Arguments {
     /// How long to wait for an answer
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = ntp_examples::text::duration)]
     timeout: Duration,
+    /// A file of symmetric keys (ntp.keys or chrony.keys)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    keys: Option<PathBuf>,
+    /// Sign the requests with this key, and believe no answer without
+    #[arg(long, value_name = "ID", requires = "keys")]
+    key: Option<NonZeroU32>,
     /// NTP version of the requests
     #[arg(long, value_name = "1-4", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=4))]
     ntp_version: u8,
@@ -63,10 +73,18 @@ fn main() -> ExitCode {
     if named.is_empty() {
         return ExitCode::FAILURE;
     }
+    let key = match key(&arguments) {
+        Ok(key) => key,
+        Err(error) => {
+            eprintln!("ntp-query: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let config = QueryConfig {
         samples: arguments.samples,
         timeout: arguments.timeout,
         version: Version::from_bits(arguments.ntp_version),
+        key,
         ..QueryConfig::default()
     };
     let addresses: Vec<_> = named.iter().map(|named| named.address).collect();
@@ -85,6 +103,16 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The key to sign with, if one is asked for.
+fn key(arguments: &Arguments) -> Result<Option<SharedKey>, NoKey> {
+    let (Some(path), Some(id)) = (&arguments.keys, arguments.key) else { return Ok(None) };
+    let keys = KeyFile::read(path, None)?;
+    for complaint in keys.complaints() {
+        eprintln!("ntp-query: {complaint}");
+    }
+    keys.key(id).map(Some)
 }
 
 /// The first address of every name; those without are complained about and left out.

@@ -48,6 +48,12 @@ pub struct Arguments {
     /// Tell these addresses to stop asking (kiss-o'-death DENY)
     #[arg(long, value_name = "PREFIX")]
     pub refuse: Vec<Prefix>,
+    /// A file of symmetric keys (ntp.keys or chrony.keys): who signs with one of them gets a signed answer
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+    /// Answer no request that is not signed with one of them
+    #[arg(long, requires = "keys")]
+    pub require_key: bool,
     /// Requests per second from one address, and how many at once (8); over it most are not answered
     #[arg(long, value_name = "RATE[/BURST]")]
     pub rate_limit: Option<RateArgument>,
@@ -76,12 +82,13 @@ impl Arguments {
     /// The rules, if there are any: `None` answers everybody. With --allow alone, only those are answered.
     #[must_use]
     pub fn rules(&self) -> Option<Arc<AccessRules>> {
-        let each = [(&self.allow, Access::Allow), (&self.deny, Access::Ignore), (&self.refuse, Access::Refuse)];
+        let allowed = if self.require_key { Access::Signed } else { Access::Allow };
+        let each = [(&self.allow, allowed), (&self.deny, Access::Ignore), (&self.refuse, Access::Refuse)];
         let rules: Vec<_> =
             each.iter().flat_map(|(prefixes, access)| prefixes.iter().map(|prefix| (*prefix, *access))).collect();
-        let only_allowed = self.deny.is_empty() && self.refuse.is_empty();
-        let otherwise = if only_allowed { Access::Ignore } else { Access::Allow };
-        (!rules.is_empty()).then(|| Arc::new(AccessRules::new(otherwise, &rules)))
+        let only_allowed = !self.allow.is_empty() && self.deny.is_empty() && self.refuse.is_empty();
+        let otherwise = if only_allowed { Access::Ignore } else { allowed };
+        (!rules.is_empty() || self.require_key).then(|| Arc::new(AccessRules::new(otherwise, &rules)))
     }
 }
 

@@ -16,9 +16,11 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use ntp_net::{BindError, Options, SendLead, Socket};
+use ntp_proto::mac::KeyRing;
 use ntp_server::{Counters, Server, ServerClock};
 use ntp_types::{Precision, Stratum};
 
+use crate::keys::{KeyFile, NoKey};
 use crate::stop::Stop;
 
 pub use self::arguments::{Arguments, RateArgument};
@@ -39,6 +41,9 @@ pub enum ServeError {
     /// A socket could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The keys could not be read.
+    #[error(transparent)]
+    Keys(#[from] NoKey),
     /// Something else the system refused.
     #[error("{what}: {source}")]
     System {
@@ -63,6 +68,9 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "received {}, answers sent {}", self.counters.received, self.sent.sent)?;
+        if self.counters.signed > 0 {
+            write!(f, ", signed {}", self.counters.signed)?;
+        }
         if self.sent.refused > 0 {
             write!(f, ", refused by the kernel {}", self.sent.refused)?;
         }
@@ -87,13 +95,14 @@ pub fn run(arguments: &Arguments) -> Result<Summary, ServeError> {
     let from_agent = arguments.from_agent.as_deref().map(from_agent::open).transpose();
     let from_agent = from_agent.map_err(failed("cannot read the agent's lines"))?;
     let mut smears = smears(arguments)?;
+    let keys = arguments.keys.as_deref().map(read_keys).transpose()?;
     privilege::drop_to(&arguments.user).map_err(failed("cannot drop privileges"))?;
 
     let clock = match arguments.stratum {
         Some(stratum) => ServerClock::local(Stratum::from_bits(stratum), PRECISION),
         None => ServerClock::unsynchronized(PRECISION),
     };
-    let servers = respond_with(arguments, clock, sockets.len())?;
+    let servers = respond_with(arguments, clock, keys.as_ref(), sockets.len())?;
     let shared = Arc::new(Shared::new(sockets.len(), clock, stop));
     for socket in &sockets {
         let address = socket.local_addr().map_err(failed("cannot tell the address"))?;
@@ -187,14 +196,31 @@ fn bind(address: SocketAddr, options: &Options) -> Result<Socket, BindError> {
     }
 }
 
+fn read_keys(path: &Path) -> Result<Arc<KeyRing>, NoKey> {
+    let keys = KeyFile::read(path, None)?;
+    for complaint in keys.complaints() {
+        eprintln!("{complaint}");
+    }
+    Ok(Arc::new(keys.into_ring()))
+}
+
 /// The workers' responders.
-fn respond_with(arguments: &Arguments, clock: ServerClock, workers: usize) -> Result<Vec<Server>, ServeError> {
+fn respond_with(
+    arguments: &Arguments,
+    clock: ServerClock,
+    keys: Option<&Arc<KeyRing>>,
+    workers: usize,
+) -> Result<Vec<Server>, ServeError> {
     let rules = arguments.rules();
     let mut servers = Vec::with_capacity(workers);
     for _ in 0..workers {
         let mut server = Server::new(clock).with_lead(SendLead::MOST);
         if let Some(rules) = &rules {
             server = server.with_access(Arc::clone(rules));
+        }
+        if let Some(keys) = keys {
+            // Signing is foretold beside sending.
+            server = server.with_keys(Arc::clone(keys)).with_lead(SendLead::MOST + SendLead::MOST);
         }
         if let Some(RateArgument(limit)) = &arguments.rate_limit {
             server = server.with_rate_limit(limit, random()?);

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant as SystemInstant};
 
 use ntp_net::{Batch, Datagram, Event, SendLead, Socket, Stamp, TransmitId, Turn};
+use ntp_proto::HEADER_LENGTH;
 use ntp_server::{Counters, DropReason, LeapSmear, Monitor, Outcome, Server, ServerClock, TransmitToken, MAX_REQUEST};
 use ntp_types::{Instant, LeapIndicator, NtpDuration, NtpTimestamp};
 
@@ -185,9 +186,9 @@ impl<'a> Worker<'a> {
 
     /// Answers as many of the waiting as go with one system call.
     fn answer(&mut self, now: Instant) {
-        let reading = Stamp::user_now().time;
+        let mut reading = Stamp::user_now().time;
         let turn = self.lead.turn(self.batch.waiting(), reading);
-        let (server, lead, interleaved) = (&mut self.server, &self.lead, &mut self.interleaved);
+        let (server, lead, interleaved) = (&mut self.server, &mut self.lead, &mut self.interleaved);
         let (socket, shared) = (self.socket, self.shared);
         let mut position = 0;
         self.batch.respond_to(turn.length(), |datagram, buffer| {
@@ -197,7 +198,19 @@ impl<'a> Worker<'a> {
             }
             let transmit = reading + lead.at(&turn, position);
             let arrived = datagram.stamp.time;
-            match server.respond_in_place(buffer, datagram.len, datagram.source, arrived, transmit, now) {
+            let may_sign = datagram.len > HEADER_LENGTH && server.has_keys();
+            let before = may_sign.then(|| (Stamp::user_now().time, server.counters().signed));
+            let outcome = server.respond_in_place(buffer, datagram.len, datagram.source, arrived, transmit, now);
+            if let Some((began, signed)) = before {
+                // As if the clock had been read so much later: a MAC is no part of what is learnt about sending.
+                let took = Stamp::user_now().time.since(began);
+                reading = reading + took;
+                if server.counters().signed != signed {
+                    lead.learn_work(took);
+                    server.set_signing_time(lead.work());
+                }
+            }
+            match outcome {
                 Outcome::Response { length } => {
                     if let Some(token) = server.wants_transmit() {
                         interleaved.push((position, token));

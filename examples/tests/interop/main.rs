@@ -7,6 +7,7 @@
 
 mod host;
 mod interleaved;
+mod keys;
 mod kisses;
 mod ntpq;
 mod they_ask;

@@ -14,10 +14,10 @@ use ntp_types::{
     Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Poll, Precision, ReferenceId,
 };
 
-use crate::association::{reference_id_of, Answer, Association, Request};
+use crate::association::{reference_id_of, Answer, Association};
 use crate::pool::{Pool, PoolId};
 use crate::watch::Watch;
-use crate::{Event, Ignored, PoolConfig, SourceConfig, SystemConfig};
+use crate::{Event, Ignored, PoolConfig, Request, SourceConfig, SystemConfig};
 
 /// Events kept for a caller that does not fetch them; older ones are forgotten.
 const EVENTS_KEPT: usize = 256;

@@ -6,9 +6,9 @@ use ntp_discipline::{Decision, Engine, Verdict};
 use ntp_types::{ClockCommand, Instant, NtpTimestamp};
 
 use super::{index, sample_of, AddError, Held, Slot, SourceId, System, EVENTS_KEPT, FIRST_SPACING, FIRST_SPREAD};
-use crate::association::{Answer, Association, Request};
+use crate::association::{Answer, Association};
 use crate::pool::PoolId;
-use crate::{Event, Ignored, SourceConfig};
+use crate::{Event, Ignored, Request, SourceConfig};
 
 impl<E: Engine> System<E> {
     pub(super) fn held(&self, id: SourceId) -> Option<&Held> {
@@ -54,11 +54,11 @@ impl<E: Engine> System<E> {
         let place = index(slot);
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let first = now + FIRST_SPACING * (slot % FIRST_SPREAD);
-        let association = Association::new(address, config, first, self.random);
         self.engine.open(&mut self.states, place, config.options());
         if let Some(poll) = self.polls.get_mut(place) {
             *poll = config.min_poll; // where its schedule starts
         }
+        let association = Association::new(address, config, first, self.random);
         let generation = self.slots.get_mut(place).map_or(0, |place| {
             let verdict = Verdict::default();
             place.held = Some(Held { association, pool, queued: None, verdict, falseticks: 0, reachable: false });
@@ -141,7 +141,7 @@ impl<E: Engine> System<E> {
     }
 
     pub(super) fn note_ignored(&mut self, id: SourceId, ignored: Ignored, now: Instant) {
-        if !ignored.is_from_server() {
+        if !ignored.is_from_server() && !ignored.is_unauthentic() {
             return;
         }
         let Some(held) = self.held(id) else { return };

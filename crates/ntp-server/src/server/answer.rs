@@ -1,4 +1,4 @@
-//! The answer to a request that is admitted: time, a kiss, or that it cannot be authenticated.
+//! The answer to a request that is admitted: time, a kiss, or that it cannot be authenticated; signed as the request was.
 
 use core::net::SocketAddr;
 
@@ -14,6 +14,8 @@ use crate::{Access, DropReason};
 pub(super) enum Answer {
     /// The header is all of it.
     Header([u8; HEADER_LENGTH]),
+    /// A MAC of the request's key follows.
+    Signed([u8; HEADER_LENGTH]),
     /// A crypto-NAK follows.
     CryptoNak([u8; HEADER_LENGTH]),
     /// A kiss with the request's unique identifier.
@@ -40,25 +42,32 @@ impl Server {
         if now >= self.valid_until {
             self.renew(now, received);
         }
-        if access == Access::Refuse || allowance == Allowance::Kiss {
-            return Ok(Answer::Header(self.kiss(request, access)));
-        }
         let packet = request.packet();
-        if packet.as_bytes().len() > HEADER_LENGTH {
-            if packet.mac().is_some() {
-                count(&mut self.counters.crypto_naks);
-                return Ok(Answer::CryptoNak(self.template.answer(request, received, transmit)));
-            }
-            if has_nts(&packet) {
-                count(&mut self.counters.nts_naks);
-                return Ok(Answer::NtsNak);
-            }
+        let has_mac = packet.as_bytes().len() > HEADER_LENGTH && packet.mac().is_some();
+        // A kiss is signed too: who has a key obeys no other.
+        let is_signed = has_mac && self.keys.as_ref().is_some_and(|keys| keys.authenticate(&packet).is_ok());
+        if is_signed {
+            transmit = transmit + self.signing_time;
         }
-        if self.interleave.is_some() {
-            return Ok(Answer::Header(self.interleaved(request, source, received, transmit)));
+        let octets = if access == Access::Refuse || allowance == Allowance::Kiss {
+            self.kiss(request, access)
+        } else if has_mac && !is_signed {
+            count(&mut self.counters.crypto_naks);
+            return Ok(Answer::CryptoNak(self.template.answer(request, received, transmit)));
+        } else if packet.as_bytes().len() > HEADER_LENGTH && has_nts(&packet) {
+            count(&mut self.counters.nts_naks);
+            return Ok(Answer::NtsNak);
+        } else if self.interleave.is_some() {
+            self.interleaved(request, source, received, transmit)
+        } else {
+            count(self.answered_as(allowance));
+            self.template.answer(request, received, transmit)
+        };
+        if !is_signed {
+            return Ok(Answer::Header(octets));
         }
-        count(self.answered_as(allowance));
-        Ok(Answer::Header(self.template.answer(request, received, transmit)))
+        count(&mut self.counters.signed);
+        Ok(Answer::Signed(octets))
     }
 
     /// A kiss-o'-death: refused by rule, or asking too often.
@@ -134,6 +143,11 @@ impl Server {
         }
         let request = Request::parse(request).map_err(|_| DropReason::Malformed)?;
         match answer {
+            Answer::Signed(octets) => {
+                let key = request.packet().mac().and_then(|mac| self.keys.as_ref()?.get(mac.key_id));
+                let key = key.ok_or(DropReason::Malformed)?; // it was found true by that key
+                AnswerTemplate::begin(&request, octets, out).and_then(|writer| writer.sign(key))
+            }
             Answer::CryptoNak(octets) => {
                 AnswerTemplate::begin(&request, octets, out).and_then(|writer| writer.crypto_nak())
             }
