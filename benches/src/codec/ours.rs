@@ -2,8 +2,8 @@
 
 use super::{kept, kept_octets};
 use ntp_proto::{
-    AnswerTemplate, ExtensionField, ExtensionType, Header, Mac, Packet, PacketWriter, ParseError, Part, Reader,
-    Request, ServerVariables,
+    AnswerTemplate, ExtensionField, ExtensionType, Header, Mac, Packet, PacketWriter, ParseError, Part, PlainRequest,
+    Reader, Request, ServerVariables,
 };
 use ntp_types::NtpTimestamp;
 
@@ -123,7 +123,9 @@ fn respond_in_place() -> impl FnMut(&[u8]) -> bool {
         now += 1;
         let Ok(datagram) = octets.try_into() else { return false };
         *buffer = datagram;
-        template.answer_in_place(buffer, NtpTimestamp::from_bits(now), NtpTimestamp::from_bits(now + 9))
+        let Some(request) = PlainRequest::of(buffer) else { return false };
+        template.answer_in_place(request, NtpTimestamp::from_bits(now), NtpTimestamp::from_bits(now + 9));
+        true
     }
 }
 

@@ -87,7 +87,7 @@ pub use mode::Mode;
 pub use packet::{Packet, PacketKind};
 pub use reader::{Part, Reader};
 pub use reject::{Reject, Rejected, MAX_DISPERSION};
-pub use respond::{AnswerTemplate, NotARequest, Request, ServerVariables};
+pub use respond::{AnswerTemplate, NotARequest, PlainRequest, Request, ServerVariables};
 pub use trailer::{Ambiguities, Ambiguity, Mac};
 pub use truncated::Truncated;
 pub use version::Version;

@@ -107,6 +107,27 @@ fn answer_to(lead: Lead) -> Option<Lead> {
     answer.map(Lead::from_bits)
 }
 
+/// A plain client's request where it lies: mode 3, versions 1 to 4, nothing behind the header.
+#[derive(Debug)]
+pub struct PlainRequest<'a>(&'a mut [u8; HEADER_LENGTH]);
+
+impl<'a> PlainRequest<'a> {
+    /// If the datagram is one.
+    #[must_use]
+    #[inline(always)]
+    pub fn of(datagram: &'a mut [u8; HEADER_LENGTH]) -> Option<Self> {
+        /// Bit `n` is set if `n` is the version and mode of such a request.
+        const PLAIN: u64 = 1 << 0x0b | 1 << 0x13 | 1 << 0x1b | 1 << 0x23;
+        (PLAIN >> (datagram[0] & 0x3f) & 1 == 1).then_some(Self(datagram))
+    }
+
+    /// The datagram, for an answer of another kind.
+    #[must_use]
+    pub fn into_datagram(self) -> &'a mut [u8; HEADER_LENGTH] {
+        self.0
+    }
+}
+
 /// What a server says about its own time in every answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs)] // RFC 5905 §11.3's system variables, complete
@@ -192,35 +213,20 @@ impl AnswerTemplate {
         self.patch(request, &request.packet.header_bytes()[40..48], receive, transmit)
     }
 
-    /// Whether a datagram of 48 octets is a plain client's request: mode 3, versions 1 to 4.
-    #[must_use]
-    #[inline(always)]
-    pub const fn is_plain_request(datagram: &[u8; HEADER_LENGTH]) -> bool {
-        plain_lead(datagram).is_some()
-    }
-
-    /// Turns a plain client's request (mode 3, versions 1 to 4, nothing behind the header) into its answer where it lies.
-    /// False, and nothing touched, for everything else.
+    /// Turns a plain client's request into its answer where it lies.
     ///
     /// The shortest way from a datagram to its answer: what [`answer`](Self::answer) gives for
     /// [`Request::parse`], without the values between them.
-    #[must_use]
     #[inline(always)]
-    pub fn answer_in_place(
-        &self,
-        datagram: &mut [u8; HEADER_LENGTH],
-        receive: NtpTimestamp,
-        transmit: NtpTimestamp,
-    ) -> bool {
-        let Some(lead) = plain_lead(datagram) else { return false };
-        let [_, _, poll, .., o0, o1, o2, o3, o4, o5, o6, o7] = *datagram;
-        *datagram = self.octets;
-        datagram[0] |= lead;
+    pub fn answer_in_place(&self, request: PlainRequest<'_>, receive: NtpTimestamp, transmit: NtpTimestamp) {
+        let datagram = request.0;
+        let [asked, _, poll, .., o0, o1, o2, o3, o4, o5, o6, o7] = *datagram;
+        datagram[..24].copy_from_slice(&self.octets[..24]);
+        datagram[0] |= (asked & 0x3f) + 1; // mode 3 becomes mode 4
         datagram[2] = poll;
         datagram[24..32].copy_from_slice(&[o0, o1, o2, o3, o4, o5, o6, o7]);
         datagram[32..40].copy_from_slice(&set(receive).to_bytes());
         datagram[40..48].copy_from_slice(&set(transmit).to_bytes());
-        true
     }
 
     /// The interleaved answer: the request's *receive* timestamp as origin, and when the answer before truly left.
@@ -302,18 +308,5 @@ impl AnswerTemplate {
         answer[32..40].copy_from_slice(&set(receive).to_bytes());
         answer[40..48].copy_from_slice(&set(transmit).to_bytes());
         answer
-    }
-}
-
-/// Version and mode of the answer to a plain client's request of versions 1 to 4; `None` for every other first octet.
-#[inline(always)]
-const fn plain_lead(datagram: &[u8; HEADER_LENGTH]) -> Option<u8> {
-    /// Bit `n` is set if `n` is the version and mode of such a request.
-    const PLAIN: u64 = 1 << 0x0b | 1 << 0x13 | 1 << 0x1b | 1 << 0x23;
-    let asked = datagram[0] & 0x3f;
-    if PLAIN >> asked & 1 == 1 {
-        Some(asked + 1) // mode 3 becomes mode 4
-    } else {
-        None
     }
 }

@@ -17,7 +17,7 @@ pub(crate) trait Address: Copy {
 impl Address for Ipv4Addr {
     #[inline]
     fn is_nobodys(self) -> bool {
-        self.is_unspecified() || self.is_multicast()
+        matches!(u32::from(self), 0 | 0xe000_0000..=0xefff_ffff)
     }
 
     #[inline]

@@ -91,30 +91,30 @@ struct Set {
 }
 
 impl Set {
-    /// The place of `tag` and what its bucket lacks. Nearly always it is where the tag would have it.
+    /// The place of `tag` and what its bucket lacks, if it is where the tag would have it, as nearly always, or new and that
+    /// place is free: a full bucket says nothing that an absent one does not.
     #[inline(always)]
-    fn find(&self, tag: u32, missing: Missing) -> (usize, u32) {
+    fn find_at_home(&self, tag: u32, missing: Missing) -> Option<(usize, u32)> {
         let home = home(tag);
-        match (self.tags.get(home), self.full_at.get(home)) {
-            (Some(&other), Some(&full_at)) if other == tag => (home, missing.of(full_at)),
-            _ => self.find_elsewhere(tag, missing),
+        let lacks = missing.of(*self.full_at.get(home)?);
+        // All at once: eight octets that are one number.
+        let is_elsewhere = || u64::from_ne_bytes(self.tags.map(|other| u8::from(other == tag))) != 0;
+        if *self.tags.get(home)? == tag || lacks == 0 && !is_elsewhere() {
+            Some((home, lacks))
+        } else {
+            None
         }
     }
 
-    /// Who is new goes where the tag would have it too, unless somebody has asked from there lately: then it takes the place
-    /// of the bucket that is closest to full.
-    #[inline(never)]
+    /// The place of a tag that is not at home and what its bucket lacks. Who is new takes the place of the bucket that is closest
+    /// to full.
     fn find_elsewhere(&self, tag: u32, missing: Missing) -> (usize, u32) {
-        let lacks = |way: usize| self.full_at.get(way).copied().map_or(0, |full_at| missing.of(full_at));
-        if let Some(way) = self.tags.iter().position(|&other| other == tag) {
-            return (way, lacks(way));
+        let lacks = self.full_at.map(|full_at| missing.of(full_at));
+        let all = self.tags.iter().zip(lacks).enumerate();
+        match all.clone().find(|(_, (&other, _))| other == tag) {
+            Some((way, (_, lacks))) => (way, lacks),
+            None => all.min_by_key(|&(_, (_, lacks))| lacks).map_or((0, 0), |(way, _)| (way, 0)),
         }
-        let home = home(tag);
-        if lacks(home) == 0 {
-            return (home, 0);
-        }
-        let all = self.full_at.map(|full_at| missing.of(full_at));
-        (all.iter().enumerate().min_by_key(|(_, &lacks)| lacks).map_or(home, |(way, _)| way), 0)
     }
 }
 
@@ -233,26 +233,38 @@ impl RateTable {
     }
 
     /// Whether `source` may be answered at `now`, and takes a token if so.
-    #[inline(always)]
     pub(crate) fn take(&mut self, source: impl Address, now: Instant) -> Allowance {
-        let hash = source.bucket(self);
-        #[allow(clippy::cast_possible_truncation)] // modulo 2³² on purpose: only spans count
-        let now = (now.as_nanos() >> UNIT_LOG2) as u32;
-        if self.charge(hash, now) {
+        if self.take_where(source, now, |set, tag, missing| {
+            Some(set.find_at_home(tag, missing).unwrap_or_else(|| set.find_elsewhere(tag, missing)))
+        }) {
             Allowance::Within
         } else {
             self.over()
         }
     }
 
+    /// Takes a token if `source` may be answered at `now` and is found at the first look. False, and nothing done, otherwise.
     #[inline(always)]
-    fn charge(&mut self, hash: u64, now: u32) -> bool {
+    pub(crate) fn take_at_once(&mut self, source: impl Address, now: Instant) -> bool {
+        self.take_where(source, now, Set::find_at_home)
+    }
+
+    #[inline(always)]
+    fn take_where(
+        &mut self,
+        source: impl Address,
+        now: Instant,
+        find: impl FnOnce(&Set, u32, Missing) -> Option<(usize, u32)>,
+    ) -> bool {
+        let hash = source.bucket(self);
         let (cost, room) = (self.cost, self.room);
         let mask = self.sets.len() - 1; // a power of two
         #[allow(clippy::cast_possible_truncation)] // the low bits choose the set, the high ones are the tag
         let (place, tag) = (hash as usize & mask, (hash >> 32) as u32 | 1);
+        #[allow(clippy::cast_possible_truncation)] // modulo 2³² on purpose: only spans count
+        let now = (now.as_nanos() >> UNIT_LOG2) as u32;
         let Some(set) = self.sets.get_mut(place) else { return true };
-        let (way, lacks) = set.find(tag, Missing { now, most: room + cost });
+        let Some((way, lacks)) = find(set, tag, Missing { now, most: room + cost }) else { return false };
         if lacks > room {
             return false;
         }
@@ -296,14 +308,14 @@ impl Ceiling {
 
     /// Whether one more answer is within it.
     #[inline]
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
-        let now = now.as_nanos();
-        let full_at = self.full_at.max(now);
-        if full_at - now > self.room {
-            return false;
-        }
-        self.full_at = full_at.saturating_add(self.cost);
-        true
+    pub(crate) fn has_room(&self, now: Instant) -> bool {
+        self.full_at.saturating_sub(now.as_nanos()) <= self.room
+    }
+
+    /// Counts one more answer.
+    #[inline]
+    pub(crate) fn take(&mut self, now: Instant) {
+        self.full_at = self.full_at.max(now.as_nanos()).saturating_add(self.cost);
     }
 }
 
@@ -396,7 +408,8 @@ mod tests {
     #[test]
     fn the_ceiling_holds_over_any_second() {
         let mut ceiling = Ceiling::new(1000);
-        let taken = (0..100_000_u64).filter(|turn| ceiling.take(Instant::from_nanos(turn * 100_000))).count();
+        let moments = (0..100_000_u64).map(|turn| Instant::from_nanos(turn * 100_000));
+        let taken = moments.filter(|&now| ceiling.has_room(now).then(|| ceiling.take(now)).is_some()).count();
         assert!((10_000..=10_130).contains(&taken), "{taken} in ten seconds");
     }
 

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use ntp_proto::mac::KeyRing;
-use ntp_proto::{AnswerTemplate, Mode, NotARequest, PacketKind, Request, ServerVariables, HEADER_LENGTH};
+use ntp_proto::{AnswerTemplate, Mode, NotARequest, PacketKind, PlainRequest, Request, ServerVariables, HEADER_LENGTH};
 use ntp_types::{Instant, NtpDuration, NtpShort, NtpTimestamp, Poll};
 
 use self::answer::Answer;
@@ -222,84 +222,59 @@ impl Server {
         now: Instant,
     ) -> Outcome {
         if length == HEADER_LENGTH && self.is_plain {
-            let answered = match (buffer.first_chunk_mut(), source) {
-                (Some(place), SocketAddr::V4(v4)) => {
-                    self.answer_plain(place, *v4.ip(), v4.port(), received, transmit, now)
+            if let Some(request) = buffer.first_chunk_mut().and_then(PlainRequest::of) {
+                let is_admitted = match source {
+                    SocketAddr::V4(v4) => self.admit_at_once(*v4.ip(), v4.port(), now),
+                    SocketAddr::V6(v6) => self.admit_at_once(*v6.ip(), v6.port(), now),
+                };
+                if is_admitted {
+                    let transmit = if received.is_after(transmit) { received } else { transmit };
+                    self.template.answer_in_place(request, received, transmit);
+                    return Outcome::Response { length: HEADER_LENGTH };
                 }
-                (Some(place), SocketAddr::V6(v6)) => {
-                    self.answer_plain(place, *v6.ip(), v6.port(), received, transmit, now)
-                }
-                (None, _) => None,
-            };
-            match answered {
-                Some(Ok(())) => return Outcome::Response { length: HEADER_LENGTH },
-                Some(Err(reason)) => return self.conclude(Err(reason)),
-                None => {}
             }
         }
-        self.respond_from_copy(buffer, length, Arrival { source, received, transmit, now })
+        let arrival = Arrival { source, received, transmit, now };
+        if length <= HEADER_LENGTH {
+            self.respond_from_copy::<HEADER_LENGTH>(buffer, length, arrival)
+        } else {
+            self.respond_from_copy::<MAX_REQUEST>(buffer, length, arrival)
+        }
     }
 
-    /// Answers a plain client where its request lies: the way that nearly all requests take. `None`, and nothing done, for
-    /// any other request. A function of its own, so that its registers are its own too, whatever it is called from.
+    /// Admits and counts a plain client's request if there is nothing more to it: who asks may, within the limits, and the
+    /// template serves. So it is with nearly all of them. False, and nothing done, for any other.
+    ///
+    /// A function of its own that calls no other: so it needs no registers of its caller's.
     #[inline(never)]
-    fn answer_plain(
-        &mut self,
-        place: &mut [u8; HEADER_LENGTH],
-        ip: impl Address,
-        port: u16,
-        received: NtpTimestamp,
-        transmit: NtpTimestamp,
-        now: Instant,
-    ) -> Option<Result<(), DropReason>> {
-        if !AnswerTemplate::is_plain_request(place) {
-            return None;
+    fn admit_at_once(&mut self, ip: impl Address, port: u16, now: Instant) -> bool {
+        if port == 0 || ip.is_nobodys() || now >= self.valid_until {
+            return false;
+        }
+        let mut limit = self.limit.as_mut();
+        match self.access.as_ref().map_or(Access::Allow, |rules| ip.access(rules)) {
+            Access::Allow => {}
+            Access::Trust => limit = None,
+            Access::Refuse | Access::Ignore | Access::Signed => return false,
+        }
+        if self.ceiling.is_some_and(|ceiling| !ceiling.has_room(now)) {
+            return false;
+        }
+        if limit.is_some_and(|limit| !limit.table.take_at_once(ip, now)) {
+            return false;
+        }
+        if let Some(ceiling) = &mut self.ceiling {
+            ceiling.take(now);
         }
         count(&mut self.counters.received);
-        let access = match self.admit_source(ip, port) {
-            Ok(Access::Signed) => return Some(Err(DropReason::Unsigned)),
-            Ok(Access::Refuse) => return Some(self.refuse_in_place(place, ip, now)),
-            Ok(access) => access,
-            Err(reason) => return Some(Err(reason)),
-        };
-        match self.charge(access, ip, now) {
-            Ok(Allowance::Within) => count(&mut self.counters.answered),
-            Ok(Allowance::Leaked) => count(&mut self.counters.leaked),
-            Ok(_) => return Some(self.kiss_in_place(place, access)),
-            Err(reason) => return Some(Err(reason)),
-        }
-        if now >= self.valid_until {
-            self.renew(now, received);
-        }
-        let transmit = if received.is_after(transmit) { received } else { transmit };
-        // True: it was looked at above.
-        let _ = self.template.answer_in_place(place, received, transmit);
-        Some(Ok(()))
+        count(&mut self.counters.answered);
+        true
     }
 
-    #[cold]
-    fn refuse_in_place(
-        &mut self,
-        place: &mut [u8; HEADER_LENGTH],
-        ip: impl Address,
-        now: Instant,
-    ) -> Result<(), DropReason> {
-        self.charge(Access::Refuse, ip, now)?;
-        self.kiss_in_place(place, Access::Refuse)
-    }
-
-    #[cold]
-    fn kiss_in_place(&mut self, place: &mut [u8; HEADER_LENGTH], access: Access) -> Result<(), DropReason> {
-        let request = Request::parse(place.as_slice()).map_err(|_| DropReason::Malformed)?;
-        let octets = self.kiss(&request, access);
-        *place = octets;
-        Ok(())
-    }
-
-    /// Answers any other datagram: from a copy, because the answer takes its place.
+    /// Answers any other datagram of `MOST` octets at most: from a copy, because the answer takes its place.
     #[inline(never)]
-    fn respond_from_copy(&mut self, buffer: &mut [u8], length: usize, arrival: Arrival) -> Outcome {
-        let mut copy = [0; MAX_REQUEST];
+    fn respond_from_copy<const MOST: usize>(&mut self, buffer: &mut [u8], length: usize, arrival: Arrival) -> Outcome {
+        let mut copy = [0; MOST];
         let (Some(request), Some(place)) = (buffer.get(..length), copy.get_mut(..length)) else {
             count(&mut self.counters.received);
             return self.conclude(Err(DropReason::TooLong));
@@ -368,8 +343,11 @@ impl Server {
                 return Err(DropReason::RateLimited);
             }
         }
-        if self.ceiling.as_mut().is_some_and(|ceiling| !ceiling.take(now)) {
-            return Err(DropReason::OverCeiling);
+        if let Some(ceiling) = &mut self.ceiling {
+            if !ceiling.has_room(now) {
+                return Err(DropReason::OverCeiling);
+            }
+            ceiling.take(now);
         }
         Ok(allowance)
     }

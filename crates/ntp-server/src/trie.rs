@@ -1,9 +1,10 @@
 //! The longest prefix of an address, at a cost that hardly depends on how many prefixes there are.
 //!
-//! A compressed trie: the first 16 bits of an address index a table, every further six bits cost one step, and a step reads
-//! one node of 24 octets. Runs of equal leaves are stored once. Without rules it is one comparison.
+//! A compressed trie: the first 16 bits of an address index a table, every further octet costs one step, and a step reads
+//! eight octets of one node. Runs of equal leaves are stored once. Without rules it is one comparison.
 //!
-//! Source: Asai and Ohara, "Poptrie" (SIGCOMM 2015), for the node's shape.
+//! Source: Asai and Ohara, "Poptrie" (SIGCOMM 2015), for the node's shape. Its bits are counted here in groups of eight, by a
+//! table: not every machine has an instruction for more.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,7 +31,11 @@ pub(crate) fn bits(address: IpAddr) -> u128 {
 /// Bits that index the root table.
 const ROOT: u32 = 16;
 /// Bits that one node takes.
-const STRIDE: u32 = 6;
+const STRIDE: u32 = 8;
+/// Branches of a node.
+const BRANCHES: usize = 1 << STRIDE;
+/// Branches of a group.
+const GROUP: usize = 8;
 
 /// The rules of one address family.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,22 +81,30 @@ impl Entry {
     }
 }
 
-/// 64 branches. Bit `i` of `inner` says that branch `i` goes on in a node, and else bit `i` of `runs` says that its leaf
-/// differs from the one before. The nodes and leaves themselves stand in a row from `nodes` and `leaves` on.
+/// 256 branches in groups. The nodes and leaves themselves stand in a row behind the places `nodes` and `leaves`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Node {
-    inner: u64,
-    runs: u64,
+    groups: [Group; BRANCHES / GROUP],
     nodes: u32,
     leaves: u32,
 }
 
+/// Eight branches. Bit `i` of `inner` says that branch `i` goes on in a node, and else bit `i` of `runs` says that its leaf
+/// differs from the one before. So many nodes and leaves of this row belong to the groups before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Group {
+    inner: u8,
+    runs: u8,
+    nodes_before: u8,
+    leaves_before: u8,
+}
+
 /// An address as bits from the top.
 trait Bits: Copy {
-    /// The first [`ROOT`] bits.
-    fn front(self) -> u16;
-    /// [`STRIDE`] bits from `at` on, zeros behind the end.
-    fn six(self, at: u32) -> u32;
+    /// The first [`ROOT`] bits, and the others.
+    fn split(self) -> (u16, Self);
+    /// The first octet, and the others.
+    fn split_octet(self) -> (u8, Self);
 }
 
 #[derive(Clone, Copy)]
@@ -102,33 +115,33 @@ struct Ipv6(u128);
 #[allow(clippy::cast_possible_truncation)] // cutting out bits is the purpose
 impl Bits for Ipv4 {
     #[inline]
-    fn front(self) -> u16 {
-        (self.0 >> 16) as u16
+    fn split(self) -> (u16, Self) {
+        ((self.0 >> 16) as u16, Self(self.0 << 16))
     }
 
     #[inline]
-    fn six(self, at: u32) -> u32 {
-        ((u64::from(self.0) << 32 << at) >> 58) as u32
+    fn split_octet(self) -> (u8, Self) {
+        ((self.0 >> 24) as u8, Self(self.0 << 8))
     }
 }
 
 #[allow(clippy::cast_possible_truncation)] // cutting out bits is the purpose
 impl Bits for Ipv6 {
     #[inline]
-    fn front(self) -> u16 {
-        (self.0 >> 112) as u16
+    fn split(self) -> (u16, Self) {
+        ((self.0 >> 112) as u16, Self(self.0 << 16))
     }
 
     #[inline]
-    fn six(self, at: u32) -> u32 {
-        (self.0.wrapping_shl(at) >> 122) as u32
+    fn split_octet(self) -> (u8, Self) {
+        ((self.0 >> 120) as u8, Self(self.0 << 8))
     }
 }
 
 impl Trie {
     /// Compiles `rules`, sorted by bits and length; the later of two equal ones counts.
     pub(crate) fn new(otherwise: Access, rules: &[Rule]) -> Self {
-        let mut trie = Self { root: Vec::new(), nodes: Vec::new(), leaves: Vec::new(), otherwise };
+        let mut trie = Self { root: Vec::new(), nodes: Vec::new(), leaves: vec![otherwise], otherwise };
         if rules.iter().all(|rule| rule.access == otherwise) {
             return trie;
         }
@@ -153,24 +166,29 @@ impl Trie {
     /// and `outside` is what the rules above it say. It goes no deeper than the bits of an address.
     fn fill(&mut self, place: usize, rules: &[Rule], depth: u32, outside: Access) {
         let branches = Branches::new(rules, depth, STRIDE, outside);
-        let mut node = Node { inner: 0, runs: 0, nodes: number(self.nodes.len()), leaves: number(self.leaves.len()) };
-        let mut last = None;
-        for index in 0..1 << STRIDE {
-            let (access, deeper) = branches.at(index);
-            if !deeper.is_empty() {
-                node.inner |= 1 << index;
-            } else if last != Some(access) {
-                node.runs |= 1 << index;
-                self.leaves.push(access);
-                last = Some(access);
+        let first = self.nodes.len();
+        let mut node = Node { nodes: number(first - 1), leaves: number(self.leaves.len() - 1), ..Node::EMPTY };
+        let (mut nodes, mut leaves, mut last) = (0_u8, 0_u8, None);
+        for (number, group) in node.groups.iter_mut().enumerate() {
+            *group = Group { inner: 0, runs: 0, nodes_before: nodes, leaves_before: leaves };
+            for bit in 0..GROUP {
+                let (access, deeper) = branches.at(number * GROUP + bit);
+                // Neither wraps where it is read: of 256 at most, the last group knows of 248.
+                if !deeper.is_empty() {
+                    group.inner |= 1 << bit;
+                    nodes = nodes.wrapping_add(1);
+                } else if last != Some(access) {
+                    group.runs |= 1 << bit;
+                    self.leaves.push(access);
+                    leaves = leaves.wrapping_add(1);
+                    last = Some(access);
+                }
             }
         }
         // The children stand in a row, so their places are taken before any of theirs.
-        let first = self.nodes.len();
-        self.nodes.resize(first + usize::try_from(node.inner.count_ones()).unwrap_or(0), Node::EMPTY);
-        let inner = (0..1_usize << STRIDE).filter(|index| node.inner & 1 << index != 0);
-        for (child, index) in inner.enumerate() {
-            let (access, deeper) = branches.at(index);
+        let deeper = (0..BRANCHES).map(|index| branches.at(index)).filter(|(_, deeper)| !deeper.is_empty());
+        self.nodes.resize(first + deeper.clone().count(), Node::EMPTY);
+        for (child, (access, deeper)) in deeper.enumerate() {
             self.fill(first + child, deeper, depth + STRIDE, access);
         }
         if let Some(written) = self.nodes.get_mut(place) {
@@ -195,30 +213,52 @@ impl Trie {
 
     #[inline]
     fn find(&self, address: impl Bits) -> Access {
-        let Some(entry) = self.root.get(usize::from(address.front())) else { return self.otherwise };
+        let (front, mut rest) = address.split();
+        let Some(entry) = self.root.get(usize::from(front)) else { return self.otherwise };
         let Entry(mut place) = *entry;
         if let Some(access) = entry.access() {
             return access;
         }
-        let mut depth = ROOT;
         while let Some(node) = self.nodes.get(index(place)) {
-            let branch = address.six(depth);
-            // The bits up to and with the branch's own.
-            let upto = u64::MAX >> (63 - branch);
-            if node.inner >> branch & 1 == 0 {
-                let leaf = node.leaves + (node.runs & upto).count_ones() - 1;
+            let (branch, behind) = rest.split_octet();
+            let Some(group) = node.groups.get(usize::from(branch) / GROUP) else { break };
+            // The branch's own bit on top, and below it those before: so it is the first, second, … behind the node's places.
+            let upto = |bits: u8| bits << (7 - branch % 8);
+            let inner = upto(group.inner);
+            if inner < 0x80 {
+                let leaf = node.leaves + u32::from(group.leaves_before) + ones(upto(group.runs));
                 return self.leaves.get(index(leaf)).copied().unwrap_or(self.otherwise);
             }
-            place = node.nodes + (node.inner & upto).count_ones() - 1;
-            depth += STRIDE;
+            place = node.nodes + u32::from(group.nodes_before) + ones(inner);
+            rest = behind;
         }
         self.otherwise
     }
 }
 
 impl Node {
-    /// One leaf for all branches, to be overwritten.
-    const EMPTY: Self = Self { inner: 0, runs: 1, nodes: 0, leaves: 0 };
+    /// To be overwritten.
+    const EMPTY: Self = Self {
+        groups: [Group { inner: 0, runs: 0, nodes_before: 0, leaves_before: 0 }; BRANCHES / GROUP],
+        nodes: 0,
+        leaves: 0,
+    };
+}
+
+/// How many bits are set.
+#[inline]
+fn ones(bits: u8) -> u32 {
+    #[allow(clippy::indexing_slicing, clippy::cast_possible_truncation)] // in a constant: what fails does not compile
+    const ONES: [u8; 256] = {
+        let mut ones = [0; 256];
+        let mut bits = 1;
+        while bits < 256 {
+            ones[bits] = ones[bits / 2] + (bits % 2) as u8;
+            bits += 1;
+        }
+        ones
+    };
+    ONES.get(usize::from(bits)).map_or(0, |&ones| ones.into())
 }
 
 /// Places are 31-bit numbers: 10⁵ rules need some 10⁶.
