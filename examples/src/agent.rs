@@ -10,7 +10,7 @@ use ntp_clock::{ClockError, ReadClock, Reading, Sleep, SteerClock};
 use ntp_discipline::leap::LeapAction;
 use ntp_discipline::{Engine, Status};
 use ntp_net::{Poller, Wake};
-use ntp_types::{ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp};
+use ntp_types::{ClockCommand, Instant, LeapIndicator, NtpDuration};
 
 use crate::address;
 use crate::clock::AgentClock;
@@ -24,7 +24,7 @@ use crate::text;
 use crate::view::View;
 
 /// A wait is never longer, so that a signal that came just before it is heard.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A client with its sockets and its clock.
 pub struct Agent<E: Engine> {
@@ -316,7 +316,8 @@ impl<E: Engine> Agent<E> {
             }
             Heard::Datagram(datagram, octets) => {
                 let received = clock.time_of(datagram.stamp.time);
-                is_news |= system.handle_datagram(octets, datagram.source, received, instant_of(received, now)).is_ok();
+                let at = now.instant_of(received, LONGEST_WAIT);
+                is_news |= system.handle_datagram(octets, datagram.source, received, at).is_ok();
             }
             Heard::Unreachable(destination) => {
                 system.handle_unreachable(destination);
@@ -340,11 +341,4 @@ impl<E: Engine> Agent<E> {
         }
         Ok(view.show(time, &snapshot, true_offset, is_news)?)
     }
-}
-
-/// The raw instant of a time shortly before a reading of both clocks.
-#[must_use]
-pub fn instant_of(time: NtpTimestamp, reading: Reading) -> Instant {
-    let ago = reading.time.since(time).to_std().unwrap_or_default();
-    reading.at.saturating_sub(ago.min(LONGEST_WAIT))
 }

@@ -7,7 +7,7 @@ use ntp_client::{Query, QueryConfig, QueryOutcome, ServerOutcome};
 use ntp_clock::{ReadClock, Realtime};
 use ntp_net::Poller;
 
-use crate::agent::{instant_of, Failure};
+use crate::agent::{Failure, LONGEST_WAIT};
 use crate::ports::{Heard, Ports};
 
 /// What came of asking some servers, and which of them could not even be asked.
@@ -40,7 +40,7 @@ impl Measured {
 /// # Errors
 /// [`Failure`] of the clock, of waiting or of the random source.
 pub fn measure(servers: &[SocketAddr], config: QueryConfig) -> Result<Measured, Failure> {
-    let clock: Realtime = Realtime::new();
+    let clock = Realtime::new();
     let mut query = Query::new(servers.iter().copied(), config, clock.read()?.at);
     let mut ports: Ports<usize> = Ports::default();
     let mut poller = Poller::new();
@@ -71,7 +71,8 @@ pub fn measure(servers: &[SocketAddr], config: QueryConfig) -> Result<Measured, 
             Heard::Datagram(datagram, octets) => {
                 let received = datagram.stamp.time;
                 // What is not the answer is no reason to stop waiting for it.
-                let _ = query.handle_datagram(octets, datagram.source, received, instant_of(received, now));
+                let at = now.instant_of(received, LONGEST_WAIT);
+                let _ = query.handle_datagram(octets, datagram.source, received, at);
             }
             Heard::Unreachable(destination) => query.handle_unreachable(destination),
         });

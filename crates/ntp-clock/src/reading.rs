@@ -15,6 +15,28 @@ pub struct Reading {
     pub at: Instant,
 }
 
+impl Reading {
+    /// The monotonic moment at which the clock showed `time`, shortly before this reading: that of a receive stamp.
+    ///
+    /// A time after the reading counts as the reading, one more than `longest` before it as `longest` before it: between
+    /// the two the clock was set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ntp_clock::Reading;
+    /// use ntp_types::{Instant, NtpDuration, NtpTimestamp};
+    ///
+    /// let now = Reading { time: NtpTimestamp::new(3_900_000_000, 0), at: Instant::from_nanos(5_000_000_000) };
+    /// let received = now.time - NtpDuration::from_nanos(40_000);
+    /// assert_eq!(now.instant_of(received, Duration::from_secs(1)), Instant::from_nanos(4_999_960_000));
+    /// ```
+    #[must_use]
+    pub fn instant_of(&self, time: NtpTimestamp, longest: Duration) -> Instant {
+        let ago = self.time.since(time).to_std().unwrap_or_default();
+        self.at.saturating_sub(ago.min(longest))
+    }
+}
+
 /// A clock that can be read.
 pub trait ReadClock {
     /// The time now.
@@ -100,5 +122,22 @@ pub trait SteerClock: ReadClock {
     fn handle_timeout(&mut self, now: Instant) -> Result<Option<Applied>, ClockError> {
         let _ = now;
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_instant_is_as_long_ago_as_its_time(ago in -(1_i64 << 60)..1 << 60, longest in 0..4_000_000_000_u64, at: u64) {
+            let now = Reading { time: NtpTimestamp::new(3_900_000_000, 0), at: Instant::from_nanos(at) };
+            let time = now.time - NtpDuration::from_nanos(ago);
+            let expected = i128::from(at) - i128::from(ago).clamp(0, i128::from(longest));
+            let found = now.instant_of(time, Duration::from_nanos(longest));
+            prop_assert_eq!(i128::from(found.as_nanos()), expected.max(0));
+        }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Apart from the [`Packet`](crate::Packet), which only borrows: take the header where fields are to be kept or made.
 
+use core::fmt;
+
 use ntp_types::{LeapIndicator, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum};
 
 use crate::error::{EmitError, Field};
@@ -13,7 +15,7 @@ pub const HEADER_LENGTH: usize = 48;
 /// Leap indicator, version and mode: the first octet, whole.
 ///
 /// Kept as one octet so that any octet comes back as it was, and a version or mode can never be shifted to the wrong bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lead(u8);
 
 impl Lead {
@@ -63,6 +65,13 @@ impl Lead {
     #[inline]
     pub const fn mode(self) -> Mode {
         Mode::from_bits(self.0)
+    }
+}
+
+/// Its three parts.
+impl fmt::Debug for Lead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lead").field(&self.leap()).field(&self.version()).field(&self.mode()).finish()
     }
 }
 

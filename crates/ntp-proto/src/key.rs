@@ -16,6 +16,25 @@ use crate::Version;
 /// A symmetric key: algorithm and secret.
 ///
 /// `Debug` does not show the secret.
+///
+/// ```
+/// # #[cfg(feature = "sha1")] {
+/// use ntp_proto::mac::{Algorithm, Key};
+/// use ntp_proto::{Header, Packet, PacketWriter, Version};
+///
+/// let key = Key::new(Algorithm::Sha1, b"shared with the server")?;
+/// let mut buffer = [0; 128];
+/// let writer = PacketWriter::new(&mut buffer, &Header::default())?;
+/// let digest = key.packet_digest(Version::V4, writer.as_bytes());
+/// let length = writer.mac(7, digest.as_bytes())?;
+///
+/// let packet = Packet::parse(&buffer[..length])?;
+/// let mac = packet.mac().expect("it was signed");
+/// assert_eq!(mac.key_id, 7);
+/// key.verify(packet.version(), packet.authenticated(), mac.digest)?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Key {
     algorithm: Algorithm,

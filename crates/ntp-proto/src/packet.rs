@@ -1,5 +1,7 @@
 //! A time packet as a borrowed view: judged by form, not by meaning, and emitted again octet for octet.
 
+use core::fmt;
+
 use ntp_types::{KissCode, LeapIndicator, NtpShort, NtpTimestamp, Poll, Precision, Reference, ReferenceId, Stratum};
 
 use crate::error::{EmitError, Field, Needed, ParseError};
@@ -57,7 +59,7 @@ impl PacketKind {
 /// assert_eq!(packet.mac().unwrap().key_id, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Packet<'a> {
     /// The first 48 of `bytes`.
     header: &'a [u8; HEADER_LENGTH],
@@ -245,6 +247,24 @@ impl<'a> Packet<'a> {
         } else {
             self.split_tail().1
         }
+    }
+}
+
+/// What it says, part by part.
+impl fmt::Debug for Packet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = f.debug_struct("Packet");
+        parts.field("header", &self.header()).field("extensions", &ListOf(self.extensions()));
+        parts.field("mac", &self.mac()).field("is_crypto_nak", &self.is_crypto_nak());
+        parts.field("trailing", &self.trailing()).field("ambiguities", &self.ambiguities).finish()
+    }
+}
+
+struct ListOf<'a>(Extensions<'a>);
+
+impl fmt::Debug for ListOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0).finish()
     }
 }
 

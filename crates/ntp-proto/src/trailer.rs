@@ -93,7 +93,7 @@ impl fmt::Display for Ambiguity {
 }
 
 /// All doubts about one packet; none after a strict parse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Ambiguities(u8);
 
 impl Ambiguities {
@@ -120,6 +120,12 @@ impl Ambiguities {
 
     fn add(&mut self, ambiguity: Ambiguity) {
         self.0 |= ambiguity.bit();
+    }
+}
+
+impl fmt::Debug for Ambiguities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 

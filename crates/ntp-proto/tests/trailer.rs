@@ -262,3 +262,15 @@ fn versions_and_modes_that_are_not_time() {
         assert_eq!(Reader::new(&[0x23; 48][..length]).unwrap_err(), error);
     }
 }
+
+#[test]
+fn a_packet_shows_its_parts() {
+    let octets = packet(4, &[0, 0, 0, 9]);
+    let shown = format!("{:?}", Packet::parse_lenient(&octets).unwrap());
+    assert!(
+        shown.starts_with("Packet { header: Header { lead: Lead(NoWarning, Version(4), Client), stratum"),
+        "{shown}"
+    );
+    let end = "extensions: [], mac: Some(Mac { key_id: 9, digest: [] }), is_crypto_nak: false, trailing: [], ambiguities: {KeyIdWithoutDigest} }";
+    assert!(shown.ends_with(end), "{shown}");
+}

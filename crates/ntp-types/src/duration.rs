@@ -10,7 +10,7 @@ use core::time::Duration;
 /// nothing overflows. The scale is exactly 2³²: nanoseconds → `NtpDuration` → nanoseconds is the identity.
 ///
 /// Source: RFC 5905 §6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct NtpDuration(i64);
@@ -21,6 +21,8 @@ pub struct NtpDuration(i64);
 pub struct NegativeDuration(pub NtpDuration);
 
 const SCALE: f64 = 4_294_967_296.0;
+/// Finer than the unit.
+const DECIMALS: u128 = 10_000_000_000;
 
 impl NtpDuration {
     /// No time at all.
@@ -195,6 +197,15 @@ impl From<Duration> for NtpDuration {
     /// [`from_std`](NtpDuration::from_std): saturates.
     fn from(duration: Duration) -> Self {
         Self::from_std(duration)
+    }
+}
+
+/// Signed seconds with ten decimals, in which any two durations differ: `NtpDuration(+0.0001234560 s)`.
+impl fmt::Debug for NtpDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { '-' } else { '+' };
+        let decimals = (u128::from(self.0.unsigned_abs()) * DECIMALS + (1 << 31)) >> 32;
+        write!(f, "NtpDuration({sign}{}.{:010} s)", decimals / DECIMALS, decimals % DECIMALS)
     }
 }
 

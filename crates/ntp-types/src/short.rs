@@ -10,7 +10,7 @@ use crate::NtpDuration;
 /// becomes smaller on the way.
 ///
 /// Source: RFC 5905 §6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]
 pub struct NtpShort(u32);
@@ -75,6 +75,12 @@ impl NtpShort {
 impl From<NtpShort> for NtpDuration {
     fn from(short: NtpShort) -> Self {
         short.to_duration()
+    }
+}
+
+impl fmt::Debug for NtpShort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NtpShort({self} s)")
     }
 }
 

@@ -124,6 +124,15 @@ proptest! {
         prop_assert_eq!(duration.half().to_bits(), bits / 2);
     }
 
+    /// Read as a fraction of 10¹⁰, what is shown names the duration and no other.
+    #[test]
+    fn debug_tells_any_two_durations_apart(bits in any_i64()) {
+        let text = format!("{:?}", NtpDuration::from_bits(bits));
+        let digits = text.strip_prefix("NtpDuration(").and_then(|text| text.strip_suffix(" s)")).unwrap();
+        let decimals: i128 = digits.replace('.', "").parse().unwrap();
+        prop_assert_eq!(nearest(decimals << 32, 10_000_000_000), i128::from(bits));
+    }
+
     #[test]
     fn duration_arithmetic_saturates(a in any_i64(), b in any_i64()) {
         let (x, y) = (NtpDuration::from_bits(a), NtpDuration::from_bits(b));
