@@ -69,6 +69,7 @@ impl MachineClock {
 
     fn stand_guard(&mut self) {
         self.host = Host::Real;
+        // Without one slews stay slow: in a container's first process there is none.
         if rescue::start_guard().is_ok() {
             self.clock.set_policy(SlewPolicy::guarded());
         }

@@ -166,11 +166,15 @@ fn each_call_fails_once() {
     println!("{runs} failures injected");
 }
 
-/// One run of `ntp-clock slew` over a kernel that does nothing and says that it did; interrupted after `patience`.
-fn slew(arguments: &[&str], patience: Option<Duration>) -> Option<String> {
+/// One run of `ntp-clock slew`, `within` another program, over a kernel that does nothing and says that it did; interrupted after
+/// `patience`.
+fn slew(within: &[&str], arguments: &[&str], patience: Option<Duration>) -> Option<String> {
     let mut command = Command::new("setpriv");
-    command.args(["--bounding-set=-sys_time", "--inh-caps=-sys_time", "strace", "-D", "-qq", "-o", "/dev/null"]);
-    command.args(["-e", FEIGNED[0], NTP_CLOCK, "slew"]).args(arguments).env_remove("LD_LIBRARY_PATH");
+    command.args(["--bounding-set=-sys_time", "--inh-caps=-sys_time"]).args(within);
+    command
+        .args(["strace", "-D", "-qq", "-o", "/dev/null", "-e", FEIGNED[0], NTP_CLOCK, "slew"])
+        .args(arguments)
+        .env_remove("LD_LIBRARY_PATH");
     let child = command.stdout(Stdio::piped()).spawn().ok()?;
     if let Some(patience) = patience {
         std::thread::sleep(patience);
@@ -182,7 +186,7 @@ fn slew(arguments: &[&str], patience: Option<Duration>) -> Option<String> {
 
 #[test]
 fn a_slew_says_how_it_goes_and_can_be_stopped() {
-    let Some(text) = slew(&["0.0006", "--over", "4", "--yes"], None) else {
+    let Some(text) = slew(&[], &["0.0006", "--over", "4", "--yes"], None) else {
         eprintln!("skipped: no strace or no setpriv, or they may not do their work");
         return;
     };
@@ -191,6 +195,19 @@ fn a_slew_says_how_it_goes_and_can_be_stopped() {
     assert!(lines.len() == 3 && lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{text}");
     // Two hundred seconds by the kernel itself.
     let begin = Instant::now();
-    let text = slew(&["0.1", "--yes"], Some(Duration::from_millis(1_500))).unwrap();
+    let text = slew(&[], &["0.1", "--yes"], Some(Duration::from_millis(1_500))).unwrap();
     assert!(begin.elapsed() < Duration::from_secs(10) && text.contains("stopped early"), "{text}");
+}
+
+/// Killed, it would take its guard with it.
+#[test]
+fn the_first_process_of_a_container_slews_no_faster_than_the_kernel_itself() {
+    let slewing = ["0.0006", "--over", "0.1", "--yes"];
+    let Some((text, alone)) = slew(&[], &slewing, None).zip(slew(&["unshare", "--pid", "--fork"], &slewing, None))
+    else {
+        eprintln!("skipped: no strace or no setpriv, or no PID namespace (this needs root)");
+        return;
+    };
+    assert!(text.contains(" ppm for 0.1"), "{text}");
+    assert!(alone.contains("+500.000 ppm"), "{alone}");
 }
