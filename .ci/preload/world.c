@@ -214,6 +214,7 @@ int adjust(struct timex *t)
     if (t->modes & ADJ_SETOFFSET) {
         clocks.real += (double)t->time.tv_sec + (double)t->time.tv_usec * unit;
         kernel.maxerror = MAX_ERROR;
+        single_shot = single_shot_rate = 0;
     }
     if (t->modes & ADJ_TAI)
         kernel.tai = (int)t->constant;

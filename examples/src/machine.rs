@@ -31,11 +31,11 @@ enum Host {
     Doubtful(Clocks),
 }
 
-/// The monotonic clock as this program is told it, and as the kernel writes it into a file.
+/// The monotonic clock as the kernel writes it into a file, and as this program is told it.
 #[derive(Debug, Clone, Copy)]
 struct Clocks {
-    told: Instant,
     uptime: Duration,
+    told: Instant,
 }
 
 impl MachineClock {
@@ -49,8 +49,8 @@ impl MachineClock {
         let mut machine = Self { clock: SystemClock::new(), host: Host::Real };
         if std::env::var_os("LD_PRELOAD").is_none() {
             machine.stand_guard();
-        } else if let Some(uptime) = uptime() {
-            machine.host = Host::Doubtful(Clocks { told: machine.clock.read()?.at, uptime });
+        } else if let Some(start) = Clocks::now(uptime, || machine.told())? {
+            machine.host = Host::Doubtful(start);
             // Before anything is sent whose answer would have to wait. If it cannot wait, the first second will tell.
             let _ = Poller::new().wait(Some(A_MOMENT));
             machine.look()?;
@@ -63,8 +63,13 @@ impl MachineClock {
         &mut self.clock
     }
 
+    fn told(&self) -> Result<Instant, ClockError> {
+        Ok(self.clock.read()?.at)
+    }
+
     fn stand_guard(&mut self) {
         self.host = Host::Real;
+        // Without one slews stay slow: in a container's first process there is none.
         if rescue::start_guard().is_ok() {
             self.clock.set_policy(SlewPolicy::guarded());
         }
@@ -73,15 +78,38 @@ impl MachineClock {
     /// Looks again at what is behind the calls, while that is in doubt.
     fn look(&mut self) -> Result<(), ClockError> {
         let Host::Doubtful(start) = self.host else { return Ok(()) };
-        let told = self.clock.read()?.at.since(start.told);
-        let passed = uptime().unwrap_or_default().saturating_sub(start.uptime);
-        if is_ahead(told, passed) {
+        let (told, passed) = start.elapsed(|| self.told(), uptime)?;
+        if passed.is_some_and(|passed| is_ahead(told, passed)) {
             self.host = Host::Simulated;
             self.clock.set_policy(SlewPolicy::guarded());
         } else if told >= BENEFIT_OF_DOUBT {
             self.stand_guard();
         }
         Ok(())
+    }
+}
+
+impl Clocks {
+    /// Both at the start; none where the file cannot be read.
+    ///
+    /// The file comes first here and last in [`elapsed`](Self::elapsed): a pause between two looks only makes the kernel's time
+    /// the longer one.
+    fn now<E>(
+        uptime: impl FnOnce() -> Option<Duration>,
+        told: impl FnOnce() -> Result<Instant, E>,
+    ) -> Result<Option<Self>, E> {
+        let Some(uptime) = uptime() else { return Ok(None) };
+        Ok(Some(Self { uptime, told: told()? }))
+    }
+
+    /// How long it has been since by what the program is told, and for the kernel where it says so.
+    fn elapsed<E>(
+        self,
+        told: impl FnOnce() -> Result<Instant, E>,
+        uptime: impl FnOnce() -> Option<Duration>,
+    ) -> Result<(Duration, Option<Duration>), E> {
+        let told = told()?.since(self.told);
+        Ok((told, uptime().map(|uptime| uptime.saturating_sub(self.uptime))))
     }
 }
 
@@ -127,7 +155,8 @@ impl SteerClock for MachineClock {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_ahead, uptime};
+    use super::{is_ahead, uptime, Clocks};
+    use std::cell::Cell;
     use std::time::{Duration, Instant};
 
     #[test]
@@ -137,6 +166,21 @@ mod tests {
         std::thread::sleep(Duration::from_millis(300));
         let told = start.elapsed();
         assert!(!is_ahead(told, uptime().unwrap() - before), "{told:?}");
+    }
+
+    #[test]
+    fn nor_is_one_that_lets_the_program_wait_between_two_looks() {
+        for paused in 0..4 {
+            let looks = Cell::new(0);
+            let now = || {
+                let look = looks.replace(looks.get() + 1);
+                Duration::from_millis(if look >= paused { 1_200 } else { 1_000 })
+            };
+            let (told, uptime) = (|| Ok::<_, ()>(ntp_types::Instant::ZERO + now()), || Some(now()));
+            let start = Clocks::now(uptime, told).unwrap().unwrap();
+            let (told, passed) = start.elapsed(told, uptime).unwrap();
+            assert!(!is_ahead(told, passed.unwrap()), "before look {paused}: {told:?} in {passed:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Quantities in few columns.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ntp_discipline::Status;
@@ -40,6 +41,19 @@ pub fn fit(text: &str, width: usize) -> String {
         return text.to_string();
     }
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A directory that is there.
+///
+/// # Errors
+/// Says what is needed.
+pub fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() {
+        Ok(path)
+    } else {
+        Err("this is no directory".into())
+    }
 }
 
 /// A number of seconds above zero.

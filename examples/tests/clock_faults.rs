@@ -2,7 +2,8 @@
 //! nothing left running. Needs strace, which injects the failures; the right to set a clock is dropped before.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // tests
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 struct Case {
     program: &'static str,
@@ -163,4 +164,50 @@ fn each_call_fails_once() {
         println!("{:?}: {count} failures of {}, told: {}", case.arguments, case.call, told.join(" "));
     }
     println!("{runs} failures injected");
+}
+
+/// One run of `ntp-clock slew`, `within` another program, over a kernel that does nothing and says that it did; interrupted after
+/// `patience`.
+fn slew(within: &[&str], arguments: &[&str], patience: Option<Duration>) -> Option<String> {
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-sys_time", "--inh-caps=-sys_time"]).args(within);
+    command
+        .args(["strace", "-D", "-qq", "-o", "/dev/null", "-e", FEIGNED[0], NTP_CLOCK, "slew"])
+        .args(arguments)
+        .env_remove("LD_LIBRARY_PATH");
+    let child = command.stdout(Stdio::piped()).spawn().ok()?;
+    if let Some(patience) = patience {
+        std::thread::sleep(patience);
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    }
+    let output = child.wait_with_output().unwrap();
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_slew_says_how_it_goes_and_can_be_stopped() {
+    let Some(text) = slew(&[], &["0.0006", "--over", "4", "--yes"], None) else {
+        eprintln!("skipped: no strace or no setpriv, or they may not do their work");
+        return;
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let begins = ["slewing: +0.000499", "slewing: +0.000099", "slewed: +0.000599"];
+    assert!(lines.len() == 3 && lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{text}");
+    // Two hundred seconds by the kernel itself.
+    let begin = Instant::now();
+    let text = slew(&[], &["0.1", "--yes"], Some(Duration::from_millis(1_500))).unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(10) && text.contains("stopped early"), "{text}");
+}
+
+/// Killed, it would take its guard with it.
+#[test]
+fn the_first_process_of_a_container_slews_no_faster_than_the_kernel_itself() {
+    let slewing = ["0.0006", "--over", "0.1", "--yes"];
+    let Some((text, alone)) = slew(&[], &slewing, None).zip(slew(&["unshare", "--pid", "--fork"], &slewing, None))
+    else {
+        eprintln!("skipped: no strace or no setpriv, or no PID namespace (this needs root)");
+        return;
+    };
+    assert!(text.contains(" ppm for 0.1"), "{text}");
+    assert!(alone.contains("+500.000 ppm"), "{alone}");
 }

@@ -112,7 +112,14 @@ fn what_cannot_be_done_is_said_in_a_line() {
         assert_eq!((found, text.as_str(), error.lines().count()), (code, "", 1), "{arguments:?}: {error}");
         assert!(says.split('|').any(|says| error.contains(says)), "{error}");
     }
-    for (program, arguments) in [(XEN, &[][..]), (CONF, &[]), (CONF, &["set-servers"]), (REGIONS, &["XYZ"])] {
+    for (program, arguments) in [
+        (XEN, &[][..]),
+        (XEN, &["--root", "/nonexistent", "status"]),
+        (CONF, &[]),
+        (CONF, &["--root", "/etc/passwd", "files"]),
+        (CONF, &["set-servers"]),
+        (REGIONS, &["XYZ"]),
+    ] {
         let (found, _, error) = run(program, arguments);
         assert_eq!(found, 2, "{arguments:?}");
         assert!(!error.is_empty());

@@ -169,6 +169,10 @@ pub enum ClockError {
     /// The kernel takes "synchronised" back at the next second unless it is told a maximum error with it.
     #[error("declaring the clock synchronised needs a maximum error below 16 s beside it")]
     NoMaxError,
+    /// Killed, the first process of a PID namespace takes every other one with it, and who was to set the clock back. Source:
+    /// pid_namespaces(7).
+    #[error("the first process of a container cannot leave a guard behind; started by another one it can")]
+    NoGuard,
     /// This platform has no way to do it.
     #[error("{operation} is not supported on this platform")]
     Unsupported {

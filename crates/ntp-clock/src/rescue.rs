@@ -8,7 +8,7 @@
 //! 3. [`start_guard`]: a child that does nothing but wait. When the process is gone, SIGKILL and the out-of-memory killer
 //!    included, it takes the rate back within a millisecond and exits.
 //!
-//! What remains is a kill of both at the same instant (a whole control group): the clock then runs off by
+//! What remains is a kill of both at the same instant (a whole control group or container): the clock then runs off by
 //! [`SystemClock::residue`](crate::SystemClock::residue), at most [`SlewPolicy::max_rate`](crate::SlewPolicy::max_rate), until
 //! the next start. A power cut leaves nothing: the rate is the kernel's, not the hardware's.
 
@@ -38,8 +38,11 @@ pub fn restore_on_signals() -> Result<(), ClockError> {
 /// process has only one thread. A second call does nothing.
 ///
 /// # Errors
-/// [`ClockError`] when no pipe or process can be made.
+/// [`ClockError::NoGuard`] when the guard would not outlive this process; else [`ClockError`] when no pipe or process can be made.
 pub fn start_guard() -> Result<(), ClockError> {
+    if std::process::id() == 1 {
+        return Err(ClockError::NoGuard);
+    }
     let Ok(mut guard) = GUARD.lock() else { return Ok(()) };
     if guard.is_none() {
         *guard = Some(platform::spawn_guard().map_err(|errno| ClockError::system(Operation::Rescue, errno))?);

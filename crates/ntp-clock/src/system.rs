@@ -133,10 +133,7 @@ impl<K: Kernel> SystemClock<K> {
         let (now, moment) = read_at(&self.steered.kernel, ClockId::Realtime)?;
         let since = i128::from(moment.as_nanos()) - i128::from(at.as_nanos());
         let target = UnixTime::from_nanos(time.to_nanos() + since).unwrap_or(time);
-        self.steered
-            .kernel
-            .clock_settime(ClockId::Realtime, target)
-            .map_err(|errno| ClockError::system(Operation::Set, errno))?;
+        self.steered.set(target)?;
         Ok(target.to_nanos() - now.to_nanos())
     }
 

@@ -203,7 +203,9 @@ fn a_file_is_written_only_when_it_says_something_else() {
     missing.adjtime.last_adjustment = 7;
     assert!(missing.save().unwrap());
     assert_eq!(std::fs::read_to_string(directory.path().join("none")).unwrap(), "0.000000 7 0.000000\n0\nUTC\n");
-    assert!(AdjTimeFile::load(directory.path()).is_err());
+    let error = AdjTimeFile::load(directory.path()).unwrap_err();
+    let real = directory.path().canonicalize().unwrap();
+    assert_eq!(error.to_string(), format!("{} is not a regular file", real.display()));
 }
 
 proptest! {

@@ -48,6 +48,16 @@ impl Document {
         })
     }
 
+    /// How many sources must be good before the clock is set; the last line that says so counts, 1 without one.
+    #[must_use]
+    pub fn minimum(&self) -> u32 {
+        let minimum = |line: &Line| match line.content() {
+            Content::Minimum(number) => Some(*number),
+            _ => None,
+        };
+        self.lines.iter().rev().find_map(minimum).unwrap_or(1)
+    }
+
     /// The access rules (ntpd).
     pub fn restricts(&self) -> impl Iterator<Item = &Restrict> {
         self.lines.iter().filter_map(|line| match line.content() {

@@ -5,14 +5,14 @@
 //! 3. New lines stand where the first replaced one stood; replaced lines become comments with a tag, or go.
 //! 4. A server that is named already keeps its line as it is.
 //! 5. Without any such line the new ones go to the end, after a line's end.
-//! 6. `restrict` lines are not touched; what they would block is a warning.
+//! 6. `restrict` lines are not touched; what they would block is a warning, and fewer servers than the daemon waits for are.
 
 use crate::lexer::split_end;
 use crate::restrict::blocked_by;
 use crate::source::is_read_as_written;
 use crate::{
-    Association, AssociationOption, Dialect, Document, InvalidSource, Keyword, Kind, Line, Restrict, RestrictTarget,
-    Source,
+    Association, AssociationOption, Content, Dialect, Document, InvalidSource, Keyword, Kind, Line, ReferenceClock,
+    Restrict, RestrictTarget, Source,
 };
 
 /// Goes before a line that was replaced.
@@ -86,6 +86,16 @@ pub enum Warning {
         /// The pool.
         source_name: String,
     },
+    /// The daemon waits for more good servers than there are, and never sets the clock. Debian's `ntp.conf` for ntpsec asks for 3.
+    #[error("`{setting} {needed}` keeps the clock from being set: this file names {named}, too few")]
+    TooFew {
+        /// The setting, as it is called there.
+        setting: &'static str,
+        /// How many it asks for.
+        needed: u32,
+        /// How many the file names.
+        named: usize,
+    },
 }
 
 impl Document {
@@ -134,15 +144,39 @@ impl Document {
 
     /// Removes every association that `is_unwanted`, whatever its kind.
     pub fn remove_sources(&mut self, replaced: Replaced, is_unwanted: impl Fn(&Association) -> bool) -> Changes {
-        Changes { removed: self.retire(replaced, is_unwanted), ..Changes::default() }
+        let removed = self.retire(replaced, is_unwanted);
+        Changes { removed, warnings: self.warnings(&[]), ..Changes::default() }
     }
 
-    /// What keeps these servers from being used with the access rules of this file.
+    /// What keeps these servers from being used with the access rules of this file, and the clock from being set by so few.
     #[must_use]
     pub fn warnings(&self, sources: &[Source]) -> Vec<Warning> {
-        if !self.dialect().is_ntp() {
-            return Vec::new();
+        let mut warnings = if self.dialect().is_ntp() { self.blocked(sources) } else { Vec::new() };
+        warnings.extend(self.too_few());
+        warnings
+    }
+
+    /// A pool, and whoever answers a broadcast, may be many.
+    fn too_few(&self) -> Option<Warning> {
+        let needed = self.minimum();
+        let is_clock =
+            |line: &&Line| matches!(line.content(), Content::ReferenceClock(ReferenceClock { is_fudge: false, .. }));
+        let mut named = self.lines.iter().filter(is_clock).count();
+        for found in self.associations().filter(|found| found.is_accepted()) {
+            match found.kind() {
+                Kind::Server | Kind::Peer => {
+                    let is_used = !found.options().iter().any(|option| option.keyword == Keyword::NoSelect);
+                    named += usize::from(is_used);
+                }
+                Kind::Pool | Kind::Broadcast | Kind::ManycastClient => return None,
+            }
         }
+        let is_short = needed > 1 && u32::try_from(named).is_ok_and(|named| named < needed);
+        let setting = if self.dialect().is_ntp() { "tos minsane" } else { "minsources" };
+        is_short.then_some(Warning::TooFew { setting, needed, named })
+    }
+
+    fn blocked(&self, sources: &[Source]) -> Vec<Warning> {
         let rules: Vec<&Restrict> = self.restricts().collect();
         let has_source_rule = rules.iter().any(|rule| rule.target == RestrictTarget::Source);
         let is_nopeer = rules.iter().any(|rule| {

@@ -26,6 +26,8 @@ pub enum Content {
     Authentication(Authentication),
     /// `restrict` (ntpd).
     Restrict(Restrict),
+    /// How many sources must be good before the clock is set: `tos minsane 3` (ntpd), `minsources 3` (chrony).
+    Minimum(u32),
     /// Anything else.
     Other {
         /// The first word.
@@ -142,10 +144,19 @@ impl Content {
             (Dialect::Ntp | Dialect::Ntpsec, "restrict") => {
                 Restrict::from_words(rest).map_or(Self::Other { keyword }, Self::Restrict)
             }
+            (Dialect::Ntp | Dialect::Ntpsec, "tos") => {
+                let named = rest.iter().rposition(|word| word.as_bare() == Some("minsane"));
+                number(named.and_then(|place| rest.get(place + 1))).map_or(Self::Other { keyword }, Self::Minimum)
+            }
+            (Dialect::Chrony, "minsources") => number(rest.first()).map_or(Self::Other { keyword }, Self::Minimum),
             _ => match Authentication::from_words(dialect, &keyword, rest) {
                 Some(authentication) => Self::Authentication(authentication),
                 None => Self::Other { keyword },
             },
         }
     }
+}
+
+fn number(word: Option<&Word>) -> Option<u32> {
+    word?.as_bare()?.parse().ok()
 }

@@ -184,6 +184,43 @@ fn restricts_that_block_are_told() {
     assert_eq!(warnings(Dialect::Chrony, "restrict default ignore\n", server()), none);
 }
 
+/// With Debian's settings for ntpsec the two servers of a region would never set the clock.
+#[test]
+fn too_few_servers_are_told() {
+    let warnings = |dialect, text: &str| {
+        let mut document = Document::parse(dialect, text.as_bytes());
+        let wanted = ["a.example", "b.example"].map(|name| Source::server(name).unwrap());
+        let changes = document.set_sources(&wanted, &SetSources::default()).unwrap();
+        changes.warnings.iter().map(Warning::to_string).collect::<Vec<_>>()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(
+        warnings(Dialect::Ntpsec, "tos minclock 4 minsane 3\npool 0.debian.pool.ntp.org iburst\n"),
+        ["`tos minsane 3` keeps the clock from being set: this file names 2, too few"]
+    );
+    assert_eq!(
+        warnings(Dialect::Chrony, "MinSources 3\n"),
+        ["`minsources 3` keeps the clock from being set: this file names 2, too few"]
+    );
+    for text in [
+        "tos minclock 3\n",
+        "tos minsane 2\n",
+        "tos minsane 3\ntos minsane 1\n",
+        "tos minsane 3\npeer c\n",
+        "tos minsane 3\nserver 127.127.28.0\nfudge 127.127.28.0 refid X\n",
+        "tos minsane 3\nmanycastclient 239.1.1.1\n",
+        "tos minsane many\n",
+        "#tos minsane 3\n",
+        "minsources 3\n",
+    ] {
+        assert_eq!(warnings(Dialect::Ntp, text), none, "{text}");
+    }
+    assert_eq!(warnings(Dialect::Ntp, "tos minsane 3\npeer c noselect\n").len(), 1);
+    let mut document = Document::parse(Dialect::Ntp, b"tos minsane 2\nserver a\nserver b\n");
+    let changes = document.remove_sources(Replaced::Comment, |found| found.address() == "b");
+    assert_eq!(changes.warnings.len(), 1);
+}
+
 #[test]
 fn includes_are_reported() {
     let directory = tempfile::tempdir().unwrap();

@@ -56,7 +56,12 @@ impl Applied {
     /// What the corrections have added to the clock between `at` and `now`, the step included.
     #[must_use]
     pub fn accumulated(&self, now: Instant) -> NtpDuration {
-        let slewing = now.min(self.slew_end).since(self.at);
-        self.stepped + self.frequency.over(now.since(self.at)) + self.slew_rate.over(slewing)
+        self.slewed(now) + self.frequency.over(now.since(self.at))
+    }
+
+    /// The same without what the frequency has added: the step and the slew.
+    #[must_use]
+    pub fn slewed(&self, now: Instant) -> NtpDuration {
+        self.stepped + self.slew_rate.over(now.min(self.slew_end).since(self.at))
     }
 }

@@ -101,28 +101,53 @@ fn slew(offset: NtpDuration, over: Option<Duration>, max_rate: u32, is_json: boo
     let duration = over.unwrap_or_else(|| SlewPolicy::self_ending_duration(offset));
     let mut clock = SystemClock::new().with_policy(policy);
     let frequency = clock.status()?.frequency;
-    rescue::start_guard()?;
+    match rescue::start_guard() {
+        Err(ClockError::NoGuard) => clock.set_policy(SlewPolicy::default()),
+        started => started?,
+    }
     let stop = Stop::on_signals().ok();
-    let first = clock.apply(&ClockCommand::Slew { offset, duration, frequency })?;
-    let planned = first.accumulated(first.slew_end) - frequency.over(first.slew_end.since(first.at));
+    let is_asked = || stop.as_ref().is_some_and(Stop::is_asked);
+    let command = |offset, duration| ClockCommand::Slew { offset, duration, frequency };
     // Whoever reads may be gone: the slew is brought to its end all the same.
     let tell = |what, applied: &Applied, moved| {
         let _ = std::io::stdout().write_all(line(what, applied, moved, is_json).as_bytes());
     };
-    tell("slewing", &first, planned);
-    while let Some(end) = clock.next_timeout() {
-        let now = clock.read()?.at;
-        if let Some(ended) = clock.handle_timeout(now)? {
-            tell("ended, beyond plan", &ended, ended.stepped);
-        } else if stop.as_ref().is_some_and(Stop::is_asked) {
-            if let Some(ended) = clock.release()? {
-                tell("stopped early", &ended, ended.stepped);
-            }
-        } else {
-            thread::sleep(end.since(now).min(Duration::from_millis(100)));
+    let mut last = clock.apply(&command(offset, duration))?;
+    let mut moved = NtpDuration::ZERO;
+    loop {
+        // The kernel's own begins with the clock's next second.
+        if last.slew_rate != Frequency::ZERO {
+            tell("slewing", &last, last.slewed(last.slew_end));
         }
+        let Some(next) = news(&mut clock, &last, &is_asked)? else { break };
+        moved += last.slewed(next.at);
+        last = next;
     }
+    let mut what = "slewed";
+    if is_asked() {
+        what = "stopped early";
+        let next = clock.apply(&command(NtpDuration::ZERO, Duration::ZERO))?;
+        moved += last.slewed(next.at);
+        last = next;
+    }
+    moved += last.slewed(last.slew_end);
+    tell(what, &Applied { slew_rate: Frequency::ZERO, slew_end: last.at, ..last }, moved);
     Ok(String::new())
+}
+
+/// Waits for what the clock says next; nothing when the slew is over or is to be stopped.
+fn news(clock: &mut SystemClock, last: &Applied, is_asked: &impl Fn() -> bool) -> Result<Option<Applied>, ClockError> {
+    loop {
+        let now = clock.read()?.at;
+        let due = clock.next_timeout();
+        if is_asked() || (due.is_none() && last.slew_end <= now) {
+            return Ok(None);
+        }
+        if let Some(news) = clock.handle_timeout(now)? {
+            return Ok(Some(news));
+        }
+        thread::sleep(due.unwrap_or(last.slew_end).since(now).min(Duration::from_millis(100)));
+    }
 }
 
 /// What was done, in a line.

@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use ntp_conf::{Changes, ConfigFile, Configuration, Dialect, KnownFile, Replaced, SetSources, Source};
 use ntp_examples::diff::unified;
 use ntp_examples::output::{finish, Report};
+use ntp_examples::text;
 use rackspace_ntp::Region;
 use serde_json::json;
 
@@ -40,7 +41,7 @@ struct Arguments {
     #[arg(long, value_enum, global = true)]
     dialect: Option<Language>,
     /// Look for the files, and what they include, below this directory
-    #[arg(long, value_name = "DIR", default_value = "/", global = true)]
+    #[arg(long, value_name = "DIR", default_value = "/", global = true, value_parser = text::directory)]
     root: PathBuf,
     #[command(subcommand)]
     command: Command,

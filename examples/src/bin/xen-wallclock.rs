@@ -8,6 +8,7 @@ use atomic_file::Outcome;
 use clap::{Parser, Subcommand};
 use ntp_examples::diff::unified;
 use ntp_examples::output::{finish, Report};
+use ntp_examples::text;
 use rackspace_ntp::Region;
 use serde_json::json;
 use xen_wallclock::{
@@ -36,7 +37,7 @@ can set the clock, 1 if not. 2 for wrong arguments."
 )]
 struct Arguments {
     /// Look at and change the system below this directory
-    #[arg(long, value_name = "DIR", default_value = "/", global = true)]
+    #[arg(long, value_name = "DIR", default_value = "/", global = true, value_parser = text::directory)]
     root: PathBuf,
     /// Show what would be done and do nothing
     #[arg(long, global = true)]

@@ -242,6 +242,15 @@ fn own_slew(checks: &mut Checks) {
     let now = Moment::now();
     let booked = first.accumulated(running.at) + running.accumulated(second.at) + second.accumulated(now.instant());
     checks.near("cut short, it is booked by what was left", now.gained_since(before) - booked, 150_000);
+    // A step ends it where it stands: the kernel forgets the rest, that of the second that had begun as well.
+    let before = Moment::now();
+    let first = clock.apply(&slew(20 * MILLI, 60)).unwrap();
+    sleep(Duration::from_millis(3_300));
+    let second = clock.step(NtpDuration::from_nanos(250 * MILLI)).unwrap();
+    sleep(Duration::from_secs(3));
+    let now = Moment::now();
+    let booked = first.accumulated(second.at) + second.accumulated(now.instant());
+    checks.near("ended by a step, it is booked as far as it came", now.gained_since(before) - booked, 250_000);
 }
 
 /// A process that dies in the middle of a slew leaves the frequency as it was before.

@@ -351,7 +351,10 @@ pub(crate) fn spawn_guard() -> Result<File, Errno> {
     let (read_end, write_end) = unsafe { (OwnedFd::from_raw_fd(read_end), OwnedFd::from_raw_fd(write_end)) };
     // SAFETY: no pointers are involved. The child makes only system calls on its own stack and never returns.
     match check(unsafe { libc::fork() })? {
-        0 => stand_guard(read_end.as_raw_fd()),
+        0 => {
+            drop(write_end);
+            stand_guard(read_end.as_raw_fd())
+        }
         _ => Ok(File::from(write_end)),
     }
 }

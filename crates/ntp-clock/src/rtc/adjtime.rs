@@ -5,9 +5,9 @@
 //! `hwclock.c`, adjtime_config(5).
 
 use core::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use atomic_file::{AtomicError, Outcome, Snapshot};
+use atomic_file::{Outcome, Snapshot};
 use ntp_types::{NtpDuration, UnixTime};
 
 use crate::rtc::zone::local_to_utc;
@@ -229,10 +229,9 @@ impl AdjTimeFile {
     /// Reads a file; one that is missing says nothing, which is not an error.
     ///
     /// # Errors
-    /// [`RtcError::File`] when it is there and cannot be read.
+    /// [`RtcError::AdjTime`] when it is there and cannot be read.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, RtcError> {
-        let path = path.as_ref();
-        let snapshot = Snapshot::read(path).map_err(|error| file_error(path, &error))?;
+        let snapshot = Snapshot::read(path)?;
         let mut file = Self::from_bytes(snapshot.bytes());
         file.snapshot = Some(snapshot);
         Ok(file)
@@ -258,25 +257,18 @@ impl AdjTimeFile {
     /// Replaces the file, atomically, if anything changed. Returns whether it was written.
     ///
     /// # Errors
-    /// [`RtcError::File`] when it cannot be replaced; the old one is then still there.
+    /// [`RtcError::AdjTime`] when it cannot be replaced; the old one is then still there.
     pub fn save(&mut self) -> Result<bool, RtcError> {
         let Some(snapshot) = &self.snapshot else { return Ok(false) };
         let bytes = self.to_bytes();
-        let path = snapshot.path().to_path_buf();
-        let outcome = snapshot.replace(&bytes).map_err(|error| file_error(&path, &error))?;
-        let is_written = outcome != Outcome::Unchanged;
+        let is_written = snapshot.replace(&bytes)? != Outcome::Unchanged;
         if is_written {
-            self.snapshot = Some(Snapshot::read(&path).map_err(|error| file_error(&path, &error))?);
+            self.snapshot = Some(Snapshot::read(snapshot.path())?);
             self.read = self.adjtime;
             self.original = bytes;
         }
         Ok(is_written)
     }
-}
-
-fn file_error(path: &Path, error: &AtomicError) -> RtcError {
-    let kind = error.kind().unwrap_or(std::io::ErrorKind::Other);
-    RtcError::File { path: PathBuf::from(path), error: std::io::Error::new(kind, error.to_string()) }
 }
 
 /// The next line with its newline, at most 80 octets of it, as `fgets` into 81 takes them; and what follows.

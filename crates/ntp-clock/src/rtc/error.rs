@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use atomic_file::AtomicError;
+
 use crate::rtc::RtcTimeError;
 use crate::{ClockError, Errno, Operation};
 
@@ -45,7 +47,10 @@ pub enum RtcError {
         /// The kernel's maximum error.
         max_error_millis: i64,
     },
-    /// A file could not be read.
+    /// `/etc/adjtime` could not be read or replaced.
+    #[error(transparent)]
+    AdjTime(#[from] AtomicError),
+    /// A file of the kernel's could not be read.
     #[error("{}: {error}", path.display())]
     File {
         /// The file.

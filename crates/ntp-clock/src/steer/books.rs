@@ -56,6 +56,16 @@ impl<K: Kernel> Steered<K> {
         self.effective(slew.rate).over(elapsed) - booked
     }
 
+    /// Closes the books on any slew when the clock was stepped at `now`: the kernel drops its own then, the rest of the second that
+    /// had begun with it included. Source: `ntp_clear`.
+    pub(super) fn settle_stepped(&mut self, now: Reading) -> NtpDuration {
+        let Some(Slew::Own(mut own)) = self.slew else { return self.settle(now) };
+        self.slew = None;
+        let booked = own.booked(now.at);
+        own.advance(now.at);
+        own.booked(now.at) - booked
+    }
+
     /// A rate against a monotonic clock that is slewed by it too.
     pub(super) fn effective(&self, rate: Frequency) -> Frequency {
         let whole = (1_i128 << 60) + i128::from((self.frequency() + rate).to_bits());

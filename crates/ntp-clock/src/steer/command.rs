@@ -5,6 +5,7 @@ use core::time::Duration;
 use ntp_types::{Applied, Frequency, Instant, NtpDuration};
 
 use crate::kernel::Kernel;
+use crate::sample::monotonic;
 use crate::slew::{duration_for, OwnSlew, Plan, SlewPolicy};
 use crate::steer::books::{RateSlew, Slew};
 use crate::steer::{Range, Steered};
@@ -17,13 +18,9 @@ impl<K: Kernel> Steered<K> {
             return self.apply_device_step(step, frequency);
         }
         let (frequency, now) = self.set_rate(frequency, Some(step))?;
-        let mut stepped = step + self.settle(Reading { time: now.time - step, at: now.at });
+        let excess = self.settle_stepped(Reading { time: now.time - step, at: now.at });
         self.frequency = Some(frequency);
-        // Refused, it would go on: it stays booked as it is.
-        if let Ok(excess) = self.replace_self_ending(0, now.at) {
-            stepped += excess;
-        }
-        Ok(Applied { stepped, ..self.booked(now.at) })
+        Ok(Applied { stepped: step + excess, ..self.booked(now.at) })
     }
 
     /// A device takes one thing at a time: the step first, which alone may fail with nothing changed.
@@ -53,43 +50,58 @@ impl<K: Kernel> Steered<K> {
         duration: Duration,
         frequency: Frequency,
     ) -> Result<Applied, ClockError> {
-        let plan = self.planned(offset, duration, frequency);
-        let slewing = if let Plan::Rate(rate) = plan { rate } else { Frequency::ZERO };
-        let alone = self.range.words(frequency)?;
-        if slewing != Frequency::ZERO {
-            self.arm(&alone);
+        match self.planned(offset, duration, frequency) {
+            Plan::None => self.slew_by_kernel(0, frequency),
+            Plan::SelfEnding { micros } => self.slew_by_kernel(micros, frequency),
+            Plan::Rate(rate) => self.slew_by_rate(offset, rate, frequency),
         }
-        let (total, now) = match self.set_rate(frequency + slewing, None) {
+    }
+
+    fn slew_by_kernel(&mut self, micros: i64, frequency: Frequency) -> Result<Applied, ClockError> {
+        let (frequency, now) = self.set_rate(frequency, None)?;
+        let mut stepped = self.settle(now);
+        self.frequency = Some(frequency);
+        // Refused: what was under way goes on, and nothing was added to it.
+        if let Ok(excess) = self.replace_self_ending(micros, now.at) {
+            stepped += excess;
+            let own = || Slew::Own(OwnSlew::new(micros, frequency, now.at, to_next_second(now)));
+            self.slew = (micros != 0).then(own);
+        }
+        Ok(Applied { stepped, ..self.booked(now.at) })
+    }
+
+    fn slew_by_rate(
+        &mut self,
+        offset: NtpDuration,
+        rate: Frequency,
+        frequency: Frequency,
+    ) -> Result<Applied, ClockError> {
+        let alone = self.range.words(frequency)?;
+        // The kernel's own slew is stopped first: refused later, it would run on beside this one.
+        let stopped = if let Some(Slew::Own(_)) = self.slew {
+            let now = monotonic(&self.kernel)?;
+            let stepped = self.replace_self_ending(0, now)?;
+            Some(Applied { stepped, ..self.booked(now) })
+        } else {
+            None
+        };
+        self.arm(&alone);
+        let (total, now) = match self.set_rate(frequency + rate, None) {
             Ok(done) => done,
             Err(error) => {
                 self.rearm();
-                return Err(error);
+                return stopped.ok_or(error);
             }
         };
-        let mut stepped = self.settle(now);
+        let stepped = self.settle(now) + stopped.map_or(NtpDuration::ZERO, |stopped| stopped.stepped);
         // The frequency as the kernel rounds it alone; the rest of what it gave is the slew's.
         let alone_rate = self.range.rate_of(&alone);
-        self.frequency = Some(if slewing == Frequency::ZERO { total } else { alone_rate });
-        let micros = if let Plan::SelfEnding { micros } = plan { micros } else { 0 };
-        match self.replace_self_ending(micros, now.at) {
-            Ok(excess) => stepped += excess,
-            // Refused: what was under way goes on, and nothing was added to it.
-            Err(_) if slewing == Frequency::ZERO => return Ok(Applied { stepped, ..self.booked(now.at) }),
-            Err(_) => {}
-        }
-        self.slew = match plan {
-            Plan::None => None,
-            Plan::SelfEnding { micros } => {
-                Some(Slew::Own(OwnSlew::new(micros, self.frequency(), now.at, to_next_second(now))))
-            }
-            Plan::Rate(_) => {
-                self.arm(&alone);
-                let given = total - alone_rate;
-                let rate = if self.is_monotonic_slewed { self.effective(given) } else { given };
-                let end = now.at + duration_for(offset, rate);
-                Some(Slew::Rate(RateSlew { rate, start: now, end }))
-            }
-        };
+        self.frequency = Some(alone_rate);
+        self.arm(&alone);
+        let given = total - alone_rate;
+        let rate = if self.is_monotonic_slewed { self.effective(given) } else { given };
+        let end = now.at + duration_for(offset, rate);
+        self.slew = Some(Slew::Rate(RateSlew { rate, start: now, end }));
         Ok(Applied { stepped, ..self.booked(now.at) })
     }
 

@@ -5,7 +5,7 @@ mod calls;
 mod command;
 mod range;
 
-use ntp_types::{Applied, ClockCommand, Frequency, Instant, NtpDuration, NtpTimestamp};
+use ntp_types::{Applied, ClockCommand, Frequency, Instant, NtpDuration, NtpTimestamp, UnixTime};
 
 use crate::kernel::{modes, ClockId, Kernel, Timex};
 use crate::sample::{midpoint, monotonic, read_at};
@@ -79,6 +79,13 @@ impl<K: Kernel> Steered<K> {
         self.apply_step(offset, self.frequency())
     }
 
+    /// Sets the clock to `time`, with no slew under way any more.
+    pub(crate) fn set(&mut self, time: UnixTime) -> Result<(), ClockError> {
+        self.kernel.clock_settime(self.clock, time).map_err(|errno| ClockError::system(Operation::Set, errno))?;
+        self.slew = None;
+        Ok(())
+    }
+
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         match &self.slew {
             Some(Slew::Own(own)) => own.next(),
@@ -136,7 +143,8 @@ impl<K: Kernel> Steered<K> {
         if !steers {
             return Ok((state, timex, self.booked(at)));
         }
-        let excess = self.settle(Reading { time: before.time, at });
+        let before = Reading { time: before.time, at };
+        let excess = if step == NtpDuration::ZERO { self.settle(before) } else { self.settle_stepped(before) };
         self.frequency = Some(self.range.rate_of(&timex));
         if step != NtpDuration::ZERO {
             if let Some((later_state, later)) = self.rearm_leap(&timex) {
