@@ -139,6 +139,11 @@ impl<E: Engine> Agent<E> {
         &self.clock
     }
 
+    /// The clock, to do what somebody else may do to it.
+    pub fn clock_mut(&mut self) -> &mut AgentClock {
+        &mut self.clock
+    }
+
     /// Where the clock stood, sample by sample.
     #[must_use]
     pub fn trace(&self) -> &[TracePoint] {

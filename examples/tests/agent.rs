@@ -4,6 +4,17 @@
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use ntp_client::{System, SystemConfig};
+use ntp_clock::{ReadClock, SoftwareClock, StepClock};
+use ntp_discipline::{adaptive, Policy, Status};
+use ntp_examples::agent::Agent;
+use ntp_examples::clock::AgentClock;
+use ntp_examples::demo::{self, Servers};
+use ntp_examples::drift::Drift;
+use ntp_examples::roster::Roster;
+use ntp_examples::stop::Stop;
+use ntp_examples::view::{Style, View};
+use ntp_types::NtpDuration;
 use serde_json::Value;
 
 fn agent(arguments: &[&str]) -> Command {
@@ -91,6 +102,41 @@ fn a_signal_ends_it_cleanly_and_at_once() {
     let status = child.wait().unwrap();
     assert!(asked.elapsed() < Duration::from_secs(2));
     assert_eq!(status.code(), Some(1), "ended by itself, unsynchronised");
+}
+
+/// Somebody sets its clock while it is disciplined: at the next look it claims nothing any more, and comes right again.
+#[test]
+fn a_clock_that_somebody_else_sets_is_unsynchronised_until_it_is_set_right() {
+    let servers = Servers::on_loopback(&[NtpDuration::ZERO; 3]).unwrap();
+    let clock = SoftwareClock::realtime();
+    let now = clock.read().unwrap().at;
+    let engine = adaptive::Engine::<4>::new(Policy::default()).unwrap();
+    let mut system = System::new(engine, SystemConfig::default());
+    for address in servers.addresses().unwrap() {
+        let _ = system.add_source(address, demo::source_config(), now).unwrap();
+    }
+    let clock = AgentClock::Software(clock);
+    let mut agent = Agent::new(system, clock, Roster::default(), servers, Drift::default()).unwrap();
+    let (stop, mut view) = (Stop::default(), View::new(Style::Json, ""));
+    let mut run_until = |agent: &mut Agent<_>, millis| {
+        agent.run(Some(Duration::from_millis(millis)), &stop, &mut view).unwrap();
+        let snapshot = agent.snapshot().unwrap();
+        assert!(
+            snapshot.system.status == Status::Unsynchronized
+                || agent.true_offset().unwrap().abs() <= snapshot.system.bound
+        );
+        snapshot.system
+    };
+    assert_eq!(run_until(&mut agent, 4_000).status, Status::Synchronized);
+    let AgentClock::Software(clock) = agent.clock_mut() else { panic!("it was given a software clock") };
+    let set = NtpDuration::from_seconds(5);
+    let _ = clock.step(set).unwrap();
+    // The first look after it; too early for three answers of anybody.
+    let moved = run_until(&mut agent, 4_200);
+    assert_eq!((moved.status, moved.bound, moved.updated), (Status::Unsynchronized, NtpDuration::MAX, None));
+    assert_eq!(run_until(&mut agent, 9_000).status, Status::Synchronized);
+    assert!((agent.stepped() + set).abs() < NtpDuration::from_nanos(10_000_000), "stepped by {}", agent.stepped());
+    assert!(agent.true_offset().unwrap().abs() < NtpDuration::from_nanos(1_000_000));
 }
 
 /// Without the capability it does not begin. (Root gives the capability up first: nobody's clock is changed here.)

@@ -5,6 +5,9 @@ use ntp_types::{
     Frequency, Instant, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Precision, ReferenceId, Stratum,
 };
 
+/// The largest root distance at which a clock that is followed no more is still one.
+const MAXIMUM_DISTANCE: NtpDuration = NtpDuration::from_nanos(1_500_000_000);
+
 /// A server's variables as they stood at one instant, and how their error bound grows from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerClock {
@@ -54,6 +57,11 @@ impl ServerClock {
     }
 
     /// Its variables at `now`, when the clock showed `time`.
+    ///
+    /// One that follows others and was not heard of until its root distance had grown beyond 1.5 s says that it is
+    /// unsynchronised: no client would use it, and whoever spoke for it may be gone.
+    ///
+    /// Source: RFC 5905 §11.2.3 (MAXDIST).
     #[must_use]
     pub fn variables(&self, now: Instant, time: NtpTimestamp) -> ServerVariables {
         let mut variables = self.variables;
@@ -63,6 +71,9 @@ impl ServerClock {
         let grown = self.growth.over(now.since(self.at));
         if grown > NtpDuration::ZERO {
             let dispersion = variables.root_dispersion.to_duration() + grown;
+            if variables.root_delay.to_duration().half() + dispersion > MAXIMUM_DISTANCE {
+                return Self::unsynchronized(variables.precision).variables;
+            }
             variables.root_dispersion = NtpShort::from_duration(dispersion);
         }
         variables

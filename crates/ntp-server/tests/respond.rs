@@ -138,6 +138,24 @@ fn root_dispersion_grows_while_nothing_corrects_the_clock() {
     assert!((grown - NtpDuration::from_nanos(100_000_000)).abs() < NtpDuration::from_nanos(20_000), "{grown}");
 }
 
+/// Whoever told it of its clock may be gone: 28 h without a word, and its synchronised clock is none any more.
+#[test]
+fn a_clock_nobody_speaks_for_any_more_decays_to_unsynchronised() {
+    let mut server = Server::new(synchronized());
+    let mut says = |hours: u64| {
+        let mut out = [0; 48];
+        let now = Instant::ZERO + Duration::from_secs(3_600 * hours);
+        let _ = server.respond(&request(4, 3, 48), client(), T2, T3, now, &mut out);
+        (out[0] >> 6, out[1])
+    };
+    assert_eq!(says(27), (1, 3), "a leap second to come, stratum 3");
+    assert_eq!(says(28), (3, 0));
+    let stratum = |clock: ServerClock| clock.variables(Instant::ZERO + Duration::from_secs(1 << 40), T2).stratum;
+    assert_eq!(stratum(synchronized()), Stratum::UNSYNCHRONIZED);
+    let of_its_own = ServerClock::local(Stratum::from_bits(7), Precision::from_log2(-24));
+    assert_eq!(stratum(of_its_own), Stratum::from_bits(7), "the operator's word does not age");
+}
+
 #[test]
 fn root_dispersion_contains_how_far_timestamps_are_taken_ahead() {
     let most = NtpShort::from_bits(1).to_duration();

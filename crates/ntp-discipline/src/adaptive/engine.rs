@@ -171,6 +171,7 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
     fn handle_poll(&mut self, sources: &mut [Source], index: usize, reach: u8, _now: Instant) {
         if let Some(source) = sources.get_mut(index) {
             source.reach = reach;
+            source.unanswered = source.unanswered.saturating_add(1);
         }
     }
 

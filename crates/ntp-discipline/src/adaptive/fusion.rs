@@ -4,27 +4,22 @@
 //! joint estimate. A member that is out-voted twice in a row is expelled and the joint estimate built anew from the
 //! witnesses left, so that what the liar did to it is forgotten.
 
-use ntp_types::{Instant, NtpDuration};
+use ntp_types::Instant;
 
-use crate::policy::{Policy, SmearGuard};
+use crate::policy::Policy;
 use crate::rfc5905::constants::FREQUENCY_TOLERANCE;
 use crate::total::{sort, within};
 
 use super::bank::Estimate;
 use super::engine::known_frequency;
-use super::joint::{Joint, Member};
+use super::joint::Joint;
 use super::observation::Observation;
-use super::select::{select, Asymmetry, Candidate, Selection, Witnessed};
+use super::select::{select, Asymmetry, Selection};
 use super::source::{Source, Taken};
+use super::voters::{as_member, lone};
 
-/// What a witness's deviations are multiplied with: mixture and non-Gaussian margin.
-const MARGIN: f64 = 1.3;
-/// Samples before a witness has a vote, and before a source that was not among the first may join.
-const VOTES_FROM: u32 = 3;
+/// Samples of a witness before a source that was not among the first may join.
 const JOINS_FROM: u32 = 8;
-/// A source is silent after so many polls and seconds without a sample.
-const SILENT_POLLS: f64 = 3.5;
-const SILENT_SECONDS: f64 = 20.0;
 /// Votes lost in a row until a member is expelled; samples in a row that do not fit until one counts as astray. One will
 /// do, because more than half of the members must be.
 const EXPELLED: u8 = 2;
@@ -59,7 +54,7 @@ pub(super) struct Fusion<const N: usize> {
     pub(super) members: [bool; N],
     /// What the last votes found.
     pub(super) selection: Selection<N>,
-    asymmetry: Asymmetry,
+    pub(super) asymmetry: Asymmetry,
     /// The biases as they were when the clock lost its offset: asymmetry does not change with it.
     biases: [f64; N],
     first_sample: Option<Instant>,
@@ -214,7 +209,7 @@ impl<const N: usize> Fusion<N> {
         let live = candidates.iter().filter(|candidate| candidate.live).count();
         if self.joint.is_none() || self.undecided {
             let waited = now.since(first).as_secs_f64();
-            return self.set_up(sources, index, taken, &candidates, (waited, clock, now));
+            return self.set_up(sources, index, taken, &candidates, policy, (waited, clock, now));
         }
         if !self.selection.majority {
             return no_majority(live);
@@ -336,6 +331,7 @@ impl<const N: usize> Fusion<N> {
         // Every member's sample moves it by its share of the poll interval.
         #[allow(clippy::cast_precision_loss)] // a count of sources
         let share = poll / members.iter().flatten().count().max(1) as f64;
+        joint.hear(&members);
         joint.gauge(&members, 1.0 - libm::exp(-share / time));
         if !joint.is_sound() {
             self.build(sources, at, true);
@@ -357,40 +353,6 @@ impl<const N: usize> Fusion<N> {
         self.joint = Some(Joint::build(&members, &biases));
     }
 
-    pub(super) fn as_members(&self, sources: &[Source], now: Instant) -> [Option<Member>; N] {
-        core::array::from_fn(|i| {
-            let is = self.members.get(i).copied().unwrap_or(false);
-            sources
-                .get(i)
-                .filter(|source| is && source.samples > 0)
-                .map(|source| as_member(source, self.asymmetry, now))
-        })
-    }
-
-    fn candidates(&self, sources: &[Source], policy: &Policy, now: Instant) -> [Candidate; N] {
-        let smeared = smeared(sources, policy);
-        core::array::from_fn(|i| {
-            let Some(source) = sources.get(i).filter(|source| source.samples > 0) else { return Candidate::default() };
-            let estimate = source.estimate(now);
-            let near = NtpDuration::from_seconds_f64(source.distance()) <= policy.maximum_distance;
-            Candidate {
-                live: source.has_vote(now) && near && source.is_smeared() == smeared,
-                member: self.members.get(i).copied().unwrap_or(false),
-                offset: estimate.offset,
-                deviation: MARGIN * libm::sqrt(estimate.xx),
-                frequency: estimate.frequency,
-                frequency_deviation: MARGIN * libm::sqrt(estimate.ff),
-                delay: source.path.base(),
-                distance: source.distance(),
-            }
-        })
-    }
-
-    fn witnessed(&self, sources: &[Source], now: Instant) -> Option<Witnessed> {
-        let estimate = self.estimate(sources, now).filter(|_| !self.undecided)?;
-        Some(Witnessed { offset: estimate.offset, deviation: libm::sqrt(estimate.xx), frequency: estimate.frequency })
-    }
-
     fn led<'s>(&self, sources: &'s [Source]) -> Option<&'s Source> {
         sources.get(self.leader?).filter(|source| source.samples > 0)
     }
@@ -399,50 +361,4 @@ impl<const N: usize> Fusion<N> {
 #[allow(clippy::cast_possible_truncation)] // at most N
 fn no_majority(live: usize) -> Fused {
     Fused::NoMajority(live as u32)
-}
-
-/// The only source there is to follow.
-fn lone<const N: usize>(sources: &[Source]) -> Option<usize> {
-    let mut open = sources.iter().take(N).enumerate().filter(|(_, source)| source.is_selectable());
-    let first = open.next()?.0;
-    open.next().is_none().then_some(first)
-}
-
-/// Whether smearing servers are the ones to follow.
-pub(super) fn smeared(sources: &[Source], policy: &Policy) -> bool {
-    match policy.smear {
-        SmearGuard::Unsmeared => false,
-        SmearGuard::Smeared => true,
-        SmearGuard::Majority => {
-            let fit = sources.iter().filter(|source| source.is_selectable() && source.samples > 0);
-            let (smeared, all) = fit.fold((0, 0), |(s, a), source| (s + usize::from(source.is_smeared()), a + 1));
-            2 * smeared > all
-        }
-    }
-}
-
-fn as_member(source: &Source, asymmetry: Asymmetry, now: Instant) -> Member {
-    let estimate = source.estimate(now);
-    Member {
-        offset: estimate.offset,
-        deviation: MARGIN * libm::sqrt(estimate.xx),
-        frequency: estimate.frequency,
-        frequency_deviation: MARGIN * libm::sqrt(estimate.ff),
-        bias_deviation: asymmetry.of(source.path.base()),
-        spread: source.path.spread(),
-        ln_weights: *source.witness.ln_weights(),
-    }
-}
-
-impl Source {
-    /// Whether its witness has a vote: samples enough, and the newest not too old.
-    pub(super) fn has_vote(&self, now: Instant) -> bool {
-        self.is_selectable() && self.is_synchronized() && self.witness.samples() >= VOTES_FROM && !self.is_silent(now)
-    }
-
-    /// Whether its newest sample is older than a few polls.
-    pub(super) fn is_silent(&self, now: Instant) -> bool {
-        let limit = SILENT_POLLS * self.planner.poll().interval().as_secs_f64() + SILENT_SECONDS;
-        self.last.map_or(true, |sample| now.since(sample.received).as_secs_f64() > limit)
-    }
 }

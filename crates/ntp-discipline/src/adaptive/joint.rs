@@ -11,6 +11,10 @@ const FORGETTING: f64 = 0.995;
 /// No single sample speaks for one member of the bank against another by more than this, in nats: what one source alone
 /// finds surprising is its own, not our oscillator's. Without it one drifting server of three opened the whole bank.
 const SWAYS: f64 = 3.0;
+/// What the witnesses find of the wander, on average, counts so many times. Where they disagree among themselves the joint
+/// estimate alone takes that for wander and runs after every sample: behind two of five servers that run away together the
+/// frequency erred by three times as much.
+const HEARD: f64 = 1.5;
 /// Samples before weights start to move.
 const WEIGHTLESS: u32 = 4;
 /// A bias walks by this part of the path's spread per √hour, …
@@ -141,7 +145,9 @@ impl<const N: usize> Filter<N> {
 #[derive(Debug, Clone)]
 pub(crate) struct Joint<const N: usize> {
     filters: [Filter<N>; MEMBERS],
-    ln_weights: [f64; MEMBERS],
+    /// What the samples found here say of the filters, and what the witnesses' banks say.
+    ln_own: [f64; MEMBERS],
+    ln_heard: [f64; MEMBERS],
     samples: u32,
     walks: [f64; N],
 }
@@ -174,17 +180,10 @@ impl<const N: usize> Joint<N> {
             let shift = (member.offset - mean) * variance / (variance + noise);
             filter.absorb(i, variance, shift, variance * noise / (variance + noise));
         }
-        let mut ln_weights = [0.0; MEMBERS];
-        for member in known() {
-            for (sum, ln_weight) in ln_weights.iter_mut().zip(&member.ln_weights) {
-                *sum += ln_weight;
-            }
-        }
-        #[allow(clippy::cast_precision_loss)] // a count of sources
-        let count = known().count().max(1) as f64;
-        let mut ln_weights = ln_weights.map(|sum| sum / count);
-        normalize(&mut ln_weights);
-        Self { filters: [filter; MEMBERS], ln_weights, samples: 0, walks }
+        let mut joint =
+            Self { filters: [filter; MEMBERS], ln_own: [0.0; MEMBERS], ln_heard: [0.0; MEMBERS], samples: 0, walks };
+        joint.hear(members);
+        joint
     }
 
     /// Without a majority: the level is held where it is given, every source gets the bias that this leaves it, and only
@@ -222,7 +221,7 @@ impl<const N: usize> Joint<N> {
 
     /// Mean and variance of what source `i` measures now.
     pub(crate) fn measured(&self, i: usize) -> (f64, f64) {
-        let weights = weights(&self.ln_weights);
+        let weights = self.weights();
         let each = self.filters.map(|filter| filter.measured(i));
         let mean = each.iter().zip(weights).map(|(m, w)| w * m.0).sum::<f64>();
         let variance = each.iter().zip(weights).map(|(m, w)| w * (m.1 + (m.0 - mean) * (m.0 - mean))).sum();
@@ -242,24 +241,51 @@ impl<const N: usize> Joint<N> {
         }
         if self.samples > WEIGHTLESS {
             let best = evidence.into_iter().fold(f64::NEG_INFINITY, f64::max);
-            for (ln_weight, evidence) in self.ln_weights.iter_mut().zip(evidence) {
-                *ln_weight = FORGETTING * *ln_weight + evidence.max(best - SWAYS);
+            for (ln_own, evidence) in self.ln_own.iter_mut().zip(evidence) {
+                *ln_own = FORGETTING * *ln_own + evidence.max(best - SWAYS);
             }
         }
-        normalize(&mut self.ln_weights);
-        if self.ln_weights.iter().any(|&ln_weight| is_lost(ln_weight)) {
+        normalize(&mut self.ln_own);
+        if self.ln_own.iter().any(|&ln_own| is_lost(ln_own)) {
             let best = self.best();
-            for (filter, &ln_weight) in self.filters.iter_mut().zip(&self.ln_weights) {
-                if is_lost(ln_weight) {
+            for (filter, &ln_own) in self.filters.iter_mut().zip(&self.ln_own) {
+                if is_lost(ln_own) {
                     *filter = best;
                 }
             }
         }
     }
 
+    /// What the members' witnesses say of the wander now.
+    pub(crate) fn hear(&mut self, members: &[Option<Member>; N]) {
+        let mut sums = [0.0; MEMBERS];
+        for member in members.iter().flatten() {
+            for (sum, ln_weight) in sums.iter_mut().zip(&member.ln_weights) {
+                *sum += ln_weight;
+            }
+        }
+        #[allow(clippy::cast_precision_loss)] // a count of sources
+        let count = members.iter().flatten().count().max(1) as f64;
+        self.ln_heard = sums.map(|sum| sum / count);
+    }
+
+    fn weights(&self) -> [f64; MEMBERS] {
+        weights(&self.ln_weights())
+    }
+
+    fn ln_weights(&self) -> [f64; MEMBERS] {
+        let mut ln_weights = self.ln_own;
+        for (ln_weight, ln_heard) in ln_weights.iter_mut().zip(&self.ln_heard) {
+            *ln_weight += HEARD * ln_heard;
+        }
+        normalize(&mut ln_weights);
+        ln_weights
+    }
+
     /// The heaviest filter.
     fn best(&self) -> Filter<N> {
-        let heaviest = self.filters.iter().zip(&self.ln_weights).max_by(|a, b| a.1.total_cmp(b.1));
+        let ln_weights = self.ln_weights();
+        let heaviest = self.filters.iter().zip(&ln_weights).max_by(|a, b| a.1.total_cmp(b.1));
         heaviest.map_or(Filter::zero(Estimate::default()), |(filter, _)| *filter)
     }
 
@@ -286,7 +312,7 @@ impl<const N: usize> Joint<N> {
 
     /// The biases.
     pub(crate) fn biases(&self) -> [f64; N] {
-        let weights = weights(&self.ln_weights);
+        let weights = self.weights();
         let mut biases = [0.0; N];
         for (filter, weight) in self.filters.iter().zip(weights) {
             for (sum, bias) in biases.iter_mut().zip(&filter.bias) {
@@ -298,7 +324,7 @@ impl<const N: usize> Joint<N> {
 
     /// Offset and frequency `elapsed` seconds on.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
-        self.mixture(&weights(&self.ln_weights), elapsed, |filter| filter.core)
+        self.mixture(&self.weights(), elapsed, |filter| filter.core)
     }
 
     /// The same for planning: of what the members measure on average, because the level's uncertainty does not grow.
@@ -306,7 +332,7 @@ impl<const N: usize> Joint<N> {
         let weight = |m: &Option<Member>| m.map_or(0.0, |m| 1.0 / (m.deviation * m.deviation).max(LEAST_VARIANCE));
         let total: f64 = members.iter().map(weight).sum::<f64>().max(f64::MIN_POSITIVE);
         let shares: [f64; N] = core::array::from_fn(|i| members.get(i).map_or(0.0, weight) / total);
-        self.mixture(&heavy(&weights(&self.ln_weights)), elapsed, |filter| {
+        self.mixture(&heavy(&self.weights()), elapsed, |filter| {
             let sum = |values: &[f64; N]| values.iter().zip(&shares).map(|(v, s)| v * s).sum::<f64>();
             let biases: f64 = filter.biases.iter().zip(&shares).map(|(row, s)| s * sum(row)).sum();
             Estimate {

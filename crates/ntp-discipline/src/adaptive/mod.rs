@@ -41,6 +41,7 @@ mod select;
 mod setup;
 mod source;
 mod steering;
+mod voters;
 mod witness;
 
 pub use engine::Engine;

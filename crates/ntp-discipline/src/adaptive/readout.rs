@@ -7,8 +7,8 @@ use crate::rfc5905::constants::FREQUENCY_TOLERANCE;
 use crate::verdict::Verdict;
 
 use super::engine::Engine;
-use super::fusion::smeared;
 use super::source::Source;
+use super::voters::smeared;
 
 /// Deviations in a bound.
 const BOUND: f64 = 3.0;

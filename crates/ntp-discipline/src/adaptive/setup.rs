@@ -1,14 +1,16 @@
 //! Until a majority stands behind the estimate for the first time.
 
-use ntp_types::Instant;
+use ntp_types::{Instant, NtpDuration};
 
 use super::fusion::{Fused, Fusion};
 use super::joint::Joint;
 use super::select::Candidate;
 use super::source::{Source, Taken};
+use super::voters::smeared;
+use crate::policy::Policy;
 use crate::total::within;
 
-/// How long the first set-up waits for every source to have a vote, in seconds.
+/// How long the first set-up waits for every source that is not absent to have a vote, in seconds.
 const PATIENCE: f64 = 12.0;
 
 impl<const N: usize> Fusion<N> {
@@ -19,13 +21,22 @@ impl<const N: usize> Fusion<N> {
         index: usize,
         taken: &Taken,
         candidates: &[Candidate; N],
+        policy: &Policy,
         (waited, clock, now): (f64, f64, Instant),
     ) -> Fused {
         let live = candidates.iter().filter(|candidate| candidate.live).count();
         if self.joint.is_none() {
-            let open = sources.iter().take(N).filter(|source| source.is_selectable());
-            let (all, answered) = open.fold((0, 0), |(a, b), source| (a + 1, b + usize::from(source.samples > 0)));
-            if live < all && (waited < PATIENCE || 2 * live <= answered) {
+            // Those that smear otherwise than the ones to follow have no voice, however many they are.
+            let smeared = smeared(sources, policy);
+            let open = sources
+                .iter()
+                .take(N)
+                .filter(|source| source.is_selectable() && (source.samples == 0 || source.is_smeared() == smeared));
+            let count = |(awaited, answered), source: &Source| {
+                (awaited + usize::from(!source.is_absent()), answered + usize::from(source.samples > 0))
+            };
+            let (awaited, answered) = open.fold((0, 0), count);
+            if live < awaited && (waited < PATIENCE || 2 * live <= answered) {
                 return if self.leader == Some(index) { Fused::Yes } else { Fused::No };
             }
         }
@@ -38,7 +49,7 @@ impl<const N: usize> Fusion<N> {
         }
         let is_new = self.joint.is_none() || candidates.iter().zip(&self.members).any(|(c, &is)| c.live != is);
         if is_new {
-            self.hold(sources, candidates, clock, now);
+            self.hold(sources, candidates, policy, (clock, now));
             return Fused::Yes;
         }
         match (taken, sources.get(index)) {
@@ -50,19 +61,23 @@ impl<const N: usize> Fusion<N> {
         }
     }
 
-    /// Without a majority: the clock stays where it is, or goes to the nearest edge of what any source allows. So it is
-    /// never made worse if at least one of them is right.
-    fn hold(&mut self, sources: &[Source], candidates: &[Candidate; N], clock: f64, now: Instant) {
+    /// Without a majority: the clock goes to the middle of what any source allows, where it errs least should the worst of
+    /// them be right. Where that is wider than any source may be, it stays where it is, or goes to the nearest edge: so it is
+    /// at least not made worse if one of them is right.
+    fn hold(&mut self, sources: &[Source], candidates: &[Candidate; N], policy: &Policy, (clock, now): (f64, Instant)) {
         let live = || candidates.iter().filter(|candidate| candidate.live);
         let lowest = live().map(|c| c.offset - c.distance).fold(f64::INFINITY, f64::min);
         let highest = live().map(|c| c.offset + c.distance).fold(f64::NEG_INFINITY, f64::max);
         if lowest > highest {
             return;
         }
+        let half = 0.5 * (highest - lowest);
+        let is_narrow = NtpDuration::from_seconds_f64(half) <= policy.maximum_distance;
+        let level = if is_narrow { lowest + half } else { within(clock, lowest, highest) };
         self.undecided = true;
         self.members = candidates.map(|candidate| candidate.live);
         let members = self.as_members(sources, now);
         self.at = now;
-        self.joint = Some(Joint::undecided(&members, within(clock, lowest, highest), highest - lowest));
+        self.joint = Some(Joint::undecided(&members, level, 2.0 * half));
     }
 }

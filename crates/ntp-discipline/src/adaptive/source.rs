@@ -33,6 +33,8 @@ pub struct Source {
     pub(crate) at: Instant,
     pub(crate) planner: Planner,
     pub(crate) reach: u8,
+    /// Requests since the last sample.
+    pub(crate) unanswered: u8,
     /// Samples since it was opened.
     pub(crate) samples: u32,
     pub(crate) last: Option<Sample>,
@@ -136,6 +138,7 @@ impl Default for Source {
             at: Instant::ZERO,
             planner: Planner::new(Poll::DEFAULT_MIN),
             reach: 0,
+            unanswered: 0,
             samples: 0,
             last: None,
             replay: Replay::new((0.0, UNKNOWN_FREQUENCY)),
@@ -182,6 +185,7 @@ impl Source {
         let at = sample.at();
         self.server = sample.server;
         self.last = Some(*sample);
+        self.unanswered = 0;
         self.samples = self.samples.saturating_add(1);
         self.path.push(delay);
         let earlier = Earlier { at, offset, delay };

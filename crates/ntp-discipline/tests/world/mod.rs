@@ -92,11 +92,12 @@ pub(crate) struct Server {
     pub(crate) base: f64,
     pub(crate) jitter: f64,
     pub(crate) leap: LeapIndicator,
+    pub(crate) answers: bool,
 }
 
 impl Server {
     pub(crate) fn good(base: f64, jitter: f64) -> Self {
-        Self { error: 0.0, base, jitter, leap: LeapIndicator::NoWarning }
+        Self { error: 0.0, base, jitter, leap: LeapIndicator::NoWarning, answers: true }
     }
 }
 
@@ -221,9 +222,10 @@ impl<E: Engine> World<E> {
 
     fn poll(&mut self, index: usize) {
         let begun = self.now;
-        let reach = if self.silent { 0 } else { 0xfe };
+        let silent = self.silent || !self.servers[index].answers;
+        let reach = if silent { 0 } else { 0xfe };
         self.engine.handle_poll(&mut self.sources, index, reach, instant(self.now));
-        if !self.silent {
+        if !silent {
             let sample = self.exchange(index);
             let decision = self.engine.handle_sample(&mut self.sources, index, &sample, instant(self.now));
             self.act(decision);
