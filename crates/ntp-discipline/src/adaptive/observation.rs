@@ -15,11 +15,13 @@ use super::cut_normal::{cut_normal, LN_SQRT_2PI};
 const MODEL_BREAK: f64 = 0.0003;
 const LN_MODEL_BREAK: f64 = -8.111_728_083_308_073;
 const LN_MODEL_HOLDS: f64 = -0.000_300_045_009_002_025;
+/// Shape of the gamma distribution of queues that are never empty: as if so many exponential ones stood in a row.
+pub(crate) const FILLED_SHAPE: f64 = 3.0;
 /// A sample off the model is spread over its half width and this many typical excesses.
 const BREAK_SPREAD: f64 = 5.0;
 
 /// One sample as a likelihood over the offset it measures. All in seconds, the tilt in 1/s.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Observation {
     /// The measured offset: middle of the interval.
     pub(crate) offset: f64,
@@ -31,6 +33,8 @@ pub(crate) struct Observation {
     pub(crate) tilt: f64,
     /// The path's typical excess delay.
     pub(crate) spread: f64,
+    /// Whether the path's queues are never empty: then offsets keep away from the interval's ends.
+    pub(crate) filled: bool,
 }
 
 /// A Gaussian after an observation.
@@ -65,6 +69,10 @@ impl Observation {
     /// Shift and variance, and the log likelihood, of the interval.
     fn within_the_model(&self, mean: f64, variance: f64) -> ((f64, f64), f64) {
         let Self { offset, half_width: h, softness, tilt, .. } = *self;
+        if self.filled {
+            // Of two gamma queues of shape k one has a beta-distributed share of the sum.
+            return gaussian(offset - mean, variance, h * h / (2.0 * FILLED_SHAPE + 1.0) + softness * softness);
+        }
         let widened = variance + softness * softness;
         let deviation = libm::sqrt(widened);
         let tilted = tilt * widened;
@@ -81,12 +89,15 @@ impl Observation {
     /// The same when the model does not hold: a wide Gaussian.
     fn off_the_model(&self, mean: f64, variance: f64) -> ((f64, f64), f64) {
         let spread = self.half_width + BREAK_SPREAD * self.spread;
-        let (noise, innovation) = (spread * spread, self.offset - mean);
-        let total = variance + noise;
-        let shift = innovation * variance / total;
-        let ln_likelihood = -0.5 * innovation * innovation / total - 0.5 * libm::log(total) - LN_SQRT_2PI;
-        ((shift, variance * noise / total), ln_likelihood)
+        gaussian(self.offset - mean, variance, spread * spread)
     }
+}
+
+/// Shift, variance and log likelihood where the measurement's error is Gaussian.
+fn gaussian(innovation: f64, variance: f64, noise: f64) -> ((f64, f64), f64) {
+    let total = variance + noise;
+    let ln_likelihood = -0.5 * innovation * innovation / total - 0.5 * libm::log(total) - LN_SQRT_2PI;
+    ((innovation * variance / total, variance * noise / total), ln_likelihood)
 }
 
 /// ln(sinh(x)/x), even, zero at zero.
@@ -132,11 +143,27 @@ mod tests {
     }
 
     #[test]
+    fn filled_queues_leave_the_variance_of_a_beta_distribution() {
+        // The share of one of two gamma queues of shape 3 has the density 30 s² (1 − s)².
+        let (n, mut second) = (1_000, 0.0);
+        for i in 0..n {
+            let s = (f64::from(i) + 0.5) / f64::from(n);
+            second += 30.0 * s * s * (1.0 - s) * (1.0 - s) * (2.0 * s - 1.0) * (2.0 * s - 1.0) / f64::from(n);
+        }
+        let observation =
+            Observation { offset: 0.3, half_width: 0.5, softness: 1e-9, tilt: 0.0, spread: 0.0, filled: true };
+        // Under a flat prior what is left is the observation itself.
+        let found = observation.posterior(0.2, 1e6);
+        assert!((found.shift - 0.1).abs() < 1e-3, "{found:?}");
+        assert!((found.variance / (0.25 * second) - 1.0).abs() < 0.01, "{found:?} {second}");
+    }
+
+    #[test]
     fn moments_agree_with_integration() {
         for (offset, half_width, tilt) in
             [(0.0, 1.0, 0.0), (0.3, 0.2, 0.0), (2.0, 0.5, 3.0), (-1.0, 1.5, -2.0), (9.0, 1.0, 0.0), (0.1, 4.0, 6.0)]
         {
-            let observation = Observation { offset, half_width, softness: 1e-9, tilt, spread: 0.7 };
+            let observation = Observation { offset, half_width, softness: 1e-9, tilt, spread: 0.7, filled: false };
             let (found, exact) = (observation.posterior(0.5, 0.64), numerically(&observation, 0.5, 0.64));
             let context = format!("{observation:?}: {found:?} against {exact:?}");
             assert!((found.shift - exact.shift).abs() < 2e-3, "{context}");
