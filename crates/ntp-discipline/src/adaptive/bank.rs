@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     fn exact(offset: f64) -> Observation {
-        Observation { offset, half_width: 1e-5, softness: 1e-6, tilt: 0.0, spread: 1e-5 }
+        Observation { offset, half_width: 1e-5, softness: 1e-6, tilt: 0.0, spread: 1e-5, filled: false }
     }
 
     #[test]

@@ -2,8 +2,7 @@
 //!
 //! It is the heart of the estimator's update: a Gaussian prior under a likelihood that is flat between two edges.
 
-/// ln √(2π), and 1/√(2π).
-pub(crate) const LN_SQRT_2PI: f64 = 0.918_938_533_204_672_8;
+/// 1/√(2π).
 pub(crate) const INVERSE_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
 /// Intervals narrower than this are treated as flat to second order; wider ones only while they lie near the middle.
 const NARROW: f64 = 0.02;

@@ -12,6 +12,10 @@ const BEFORE_CHANGE: usize = 16;
 const CHANGE_EXCESS: f32 = 4.0;
 /// Least typical excess: below it timestamps, not queues, make the noise.
 const LEAST_SPREAD: f64 = 1e-7;
+/// Median of two gamma queues of shape 3 each, in units of what lies between their quartiles.
+const QUARTILES: f64 = 1.77;
+/// Least excess of the smallest delay seen over the base where queues are never empty, in units of spread.
+const LEAST_FILL: f64 = 0.25;
 /// Typical excess assumed while at most two delays are known.
 const UNKNOWN_SPREAD: f64 = 1e-3;
 
@@ -74,6 +78,13 @@ impl Delays {
             return UNKNOWN_SPREAD;
         }
         (self.median() - self.base()).max(LEAST_SPREAD)
+    }
+
+    /// The base of a path whose queues are never empty, by the quartiles; below all that was seen.
+    pub(crate) fn filled_base(&self) -> f64 {
+        let at = |index: usize| f64::from(self.sorted.get(index).copied().unwrap_or_default());
+        let between_quartiles = at(3 * self.len / 4) - at(self.len / 4);
+        (self.median() - QUARTILES * between_quartiles).min(self.base() - LEAST_FILL * self.spread())
     }
 
     fn median(&self) -> f64 {

@@ -12,7 +12,7 @@
 //!   half the excess of the measured one. Samples near the base are almost exact, others say little; no average of
 //!   both. Where one way queues more than the other, the likelihood tilts.
 //! - **Bases.** The base is not known, and the smallest delay seen lies above it: eight bases are assumed at a time, each with
-//!   filters of its own, and weighed by how well they predict offset and delay.
+//!   filters of its own, and weighed by how well they predict offset and delay; and, as a ninth, that queues are never empty.
 //! - **Bank.** Neither wander nor jumps are known beforehand: ten filters assume ten wanders and are weighed by how well
 //!   they predict; losers start anew from the mixture, so that a frequency step is followed at once.
 //! - **Witnesses and votes.** Every source is estimated alone; what selection sees of it no other source can move.

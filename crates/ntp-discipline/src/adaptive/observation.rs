@@ -6,7 +6,7 @@
 //! like exp(κ·x), κ = 1/u − 1/d: flat when both are alike. With a small probability the sample is something else (a
 //! route change, a wrong server): then it says little.
 
-use super::cut_normal::{cut_normal, CutNormal, LN_SQRT_2PI};
+use super::cut_normal::{cut_normal, INVERSE_SQRT_2PI};
 
 /// Prior probability that a sample does not follow the model.
 ///
@@ -15,11 +15,13 @@ use super::cut_normal::{cut_normal, CutNormal, LN_SQRT_2PI};
 const MODEL_BREAK: f64 = 0.0003;
 const LN_MODEL_BREAK: f64 = -8.111_728_083_308_073;
 const LN_MODEL_HOLDS: f64 = -0.000_300_045_009_002_025;
+/// Shape of the gamma distribution of queues that are never empty: as if so many exponential ones stood in a row.
+pub(crate) const FILLED_SHAPE: f64 = 3.0;
 /// A sample off the model is spread over its half width and this many typical excesses.
 const BREAK_SPREAD: f64 = 5.0;
 
 /// One sample as a likelihood over the offset it measures. All in seconds, the tilt in 1/s.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Observation {
     /// The measured offset: middle of the interval.
     pub(crate) offset: f64,
@@ -31,6 +33,8 @@ pub(crate) struct Observation {
     pub(crate) tilt: f64,
     /// The path's typical excess delay.
     pub(crate) spread: f64,
+    /// Whether the path's queues are never empty: then offsets keep away from the interval's ends.
+    pub(crate) filled: bool,
 }
 
 /// A Gaussian after an observation.
@@ -47,16 +51,25 @@ pub(crate) struct Posterior {
 impl Observation {
     /// As a likelihood, what does not depend on the prior worked out once.
     pub(crate) fn likelihood(&self) -> Likelihood {
-        let Self { offset, half_width, softness, tilt, spread } = *self;
+        let Self { offset, half_width, softness, tilt, spread, filled } = *self;
+        let soft = softness * softness;
         let off = half_width + BREAK_SPREAD * spread;
-        Likelihood {
-            offset,
-            half_width,
-            soft: softness * softness,
-            tilt,
-            ln_height: LN_MODEL_HOLDS - libm::log(2.0 * half_width) - ln_sinhc(tilt * half_width),
-            off: off * off,
+        let off = off * off;
+        if filled {
+            // Of two gamma queues of shape k one has a beta-distributed share of the sum.
+            let noise = half_width * half_width / (2.0 * FILLED_SHAPE + 1.0) + soft;
+            return Likelihood {
+                offset,
+                half_width,
+                soft,
+                tilt: 0.0,
+                ln_height: LN_MODEL_HOLDS,
+                noise: Some(noise),
+                off,
+            };
         }
+        let ln_height = LN_MODEL_HOLDS - libm::log(2.0 * half_width) - ln_sinhc(tilt * half_width);
+        Likelihood { offset, half_width, soft, tilt, ln_height, noise: None, off }
     }
 }
 
@@ -70,41 +83,48 @@ pub(crate) struct Likelihood {
     tilt: f64,
     /// Logarithm of the density in the middle of the interval, with the probability that the model holds.
     ln_height: f64,
+    /// Variance within the model where that is a Gaussian.
+    noise: Option<f64>,
     /// Variance when the model does not hold.
     off: f64,
 }
 
+/// A Gaussian after an observation that is what one of the two says; its density is `mass` · exp(`ln_scale`).
+struct Part {
+    shift: f64,
+    variance: f64,
+    mass: f64,
+    ln_scale: f64,
+}
+
 impl Likelihood {
     /// The two exact first moments of `prior × likelihood` for a Gaussian prior, and the evidence.
-    ///
-    /// A Gaussian prior N(mean, variance) under exp(κx) on an interval is again a Gaussian, shifted by κ·variance and
-    /// cut to the interval; soft edges widen it first.
     pub(crate) fn posterior(&self, mean: f64, variance: f64) -> Posterior {
         let innovation = self.offset - mean;
-        let (inside, cut) = self.within_the_model(innovation, variance);
-        let ln_inside =
-            cut.ln_scale + self.ln_height + self.tilt * (0.5 * self.tilt * (variance + self.soft) - innovation);
+        let inside = self.within_the_model(innovation, variance);
         // Without the model: a wide Gaussian.
-        let total = variance + self.off;
-        let (gain, root) = (variance / total, libm::sqrt(total));
-        let outside = (gain * innovation, gain * self.off);
-        let ln_outside = LN_MODEL_BREAK - LN_SQRT_2PI - 0.5 * innovation * innovation / total;
+        let outside = gaussian(innovation, variance, self.off, LN_MODEL_BREAK);
         // How much likelier it is that the model does not hold.
-        let ratio = libm::exp(ln_outside - ln_inside) / (root * cut.mass);
+        let ratio = libm::exp(outside.ln_scale - inside.ln_scale) * outside.mass / inside.mass;
         let a = 1.0 / (1.0 + ratio);
         let b = 1.0 - a;
-        let shift = a * inside.0 + b * outside.0;
-        let second = a * (inside.1 + inside.0 * inside.0) + b * (outside.1 + outside.0 * outside.0);
+        let shift = a * inside.shift + b * outside.shift;
+        let second = a * (inside.variance + inside.shift * inside.shift)
+            + b * (outside.variance + outside.shift * outside.shift);
         let ln_likelihood = if ratio < 1.0 {
-            ln_inside + libm::log(cut.mass * (1.0 + ratio))
+            inside.ln_scale + libm::log(inside.mass * (1.0 + ratio))
         } else {
-            ln_outside + libm::log((1.0 + 1.0 / ratio) / root)
+            outside.ln_scale + libm::log(outside.mass * (1.0 + 1.0 / ratio))
         };
         Posterior { shift, variance: second - shift * shift, ln_likelihood }
     }
 
-    /// Shift and variance by the interval, and what it leaves of the prior.
-    fn within_the_model(&self, innovation: f64, variance: f64) -> ((f64, f64), CutNormal) {
+    /// A Gaussian prior N(mean, variance) under exp(κx) on an interval is again a Gaussian, shifted by κ·variance and
+    /// cut to the interval; soft edges widen it first.
+    fn within_the_model(&self, innovation: f64, variance: f64) -> Part {
+        if let Some(noise) = self.noise {
+            return gaussian(innovation, variance, noise, self.ln_height);
+        }
         let widened = variance + self.soft;
         let deviation = libm::sqrt(widened);
         let tilted = self.tilt * widened;
@@ -112,9 +132,24 @@ impl Likelihood {
         let cut =
             cut_normal((from_mean - self.half_width) * per_deviation, (from_mean + self.half_width) * per_deviation);
         let gain = variance / widened;
-        let shift = gain * (tilted + deviation * cut.mean);
-        let left = variance * (1.0 - gain * (1.0 - cut.variance));
-        ((shift, left), cut)
+        Part {
+            shift: gain * (tilted + deviation * cut.mean),
+            variance: variance * (1.0 - gain * (1.0 - cut.variance)),
+            mass: cut.mass,
+            ln_scale: cut.ln_scale + self.ln_height + self.tilt * (0.5 * tilted - innovation),
+        }
+    }
+}
+
+/// Where the measurement's error is Gaussian, with a probability to begin with.
+fn gaussian(innovation: f64, variance: f64, noise: f64, ln_probability: f64) -> Part {
+    let total = variance + noise;
+    let gain = variance / total;
+    Part {
+        shift: gain * innovation,
+        variance: gain * noise,
+        mass: INVERSE_SQRT_2PI / libm::sqrt(total),
+        ln_scale: ln_probability - 0.5 * innovation * innovation / total,
     }
 }
 
@@ -147,10 +182,10 @@ mod tests {
         for i in 0..n {
             let d = -reach + step * (f64::from(i) + 0.5);
             let x = mean + d;
-            let prior = libm::exp(-0.5 * d * d / variance - LN_SQRT_2PI) / libm::sqrt(variance);
+            let prior = libm::exp(-0.5 * d * d / variance) * INVERSE_SQRT_2PI / libm::sqrt(variance);
             let y = offset - x;
             let inside = if y.abs() <= h { libm::exp(tilt * (x - offset)) / norm } else { 0.0 };
-            let outside = libm::exp(-0.5 * y * y / noise - LN_SQRT_2PI) / libm::sqrt(noise);
+            let outside = libm::exp(-0.5 * y * y / noise) * INVERSE_SQRT_2PI / libm::sqrt(noise);
             let value = prior * ((1.0 - MODEL_BREAK) * inside + MODEL_BREAK * outside) * step;
             mass += value;
             first += value * d;
@@ -161,11 +196,27 @@ mod tests {
     }
 
     #[test]
+    fn filled_queues_leave_the_variance_of_a_beta_distribution() {
+        // The share of one of two gamma queues of shape 3 has the density 30 s² (1 − s)².
+        let (n, mut second) = (1_000, 0.0);
+        for i in 0..n {
+            let s = (f64::from(i) + 0.5) / f64::from(n);
+            second += 30.0 * s * s * (1.0 - s) * (1.0 - s) * (2.0 * s - 1.0) * (2.0 * s - 1.0) / f64::from(n);
+        }
+        let observation =
+            Observation { offset: 0.3, half_width: 0.5, softness: 1e-9, tilt: 0.0, spread: 0.0, filled: true };
+        // Under a flat prior what is left is the observation itself.
+        let found = observation.likelihood().posterior(0.2, 1e6);
+        assert!((found.shift - 0.1).abs() < 1e-3, "{found:?}");
+        assert!((found.variance / (0.25 * second) - 1.0).abs() < 0.01, "{found:?} {second}");
+    }
+
+    #[test]
     fn moments_agree_with_integration() {
         for (offset, half_width, tilt) in
             [(0.0, 1.0, 0.0), (0.3, 0.2, 0.0), (2.0, 0.5, 3.0), (-1.0, 1.5, -2.0), (9.0, 1.0, 0.0), (0.1, 4.0, 6.0)]
         {
-            let observation = Observation { offset, half_width, softness: 1e-9, tilt, spread: 0.7 };
+            let observation = Observation { offset, half_width, softness: 1e-9, tilt, spread: 0.7, filled: false };
             let (found, exact) = (observation.likelihood().posterior(0.5, 0.64), numerically(&observation, 0.5, 0.64));
             let context = format!("{observation:?}: {found:?} against {exact:?}");
             assert!((found.shift - exact.shift).abs() < 2e-3, "{context}");

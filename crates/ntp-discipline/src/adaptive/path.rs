@@ -38,6 +38,11 @@ impl Path {
         self.delays.base()
     }
 
+    /// Base of the path if its queues are never empty.
+    pub(crate) fn filled_base(&self) -> f64 {
+        self.delays.filled_base()
+    }
+
     /// Typical excess over it.
     pub(crate) fn spread(&self) -> f64 {
         self.delays.spread().max(self.least_spread)

@@ -3,7 +3,7 @@
 use crate::total::within;
 
 use super::bank::Estimate;
-use super::observation::{ln_sinhc, Observation};
+use super::observation::{ln_sinhc, Observation, FILLED_SHAPE};
 
 /// The queues' means are forgotten by this factor per sample …
 const MEMORY: f64 = 0.97;
@@ -22,6 +22,8 @@ const FLOOR_SECONDS: f64 = 1e-7;
 const FOREIGN: f64 = 8.0;
 /// Such a sample's part of one way is as usual within this many means of that way's queue.
 const USUAL: f64 = 5.0;
+/// ln Γ(6): both ways together have twice the shape of one.
+const LN_FILLED: f64 = 4.787_491_742_782_046;
 
 /// Exponentially forgotten means.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +91,10 @@ impl Queues {
             return 0.0;
         }
         let (up, down) = self.means(spread);
+        if observation.filled {
+            let (excess, part) = (2.0 * half_width, 0.5 * (up + down) / FILLED_SHAPE);
+            return (2.0 * FILLED_SHAPE - 1.0) * libm::log(excess / part) - libm::log(part) - excess / part - LN_FILLED;
+        }
         let (up, down) = if tilt == 0.0 { (0.5 * (up + down), 0.5 * (up + down)) } else { (up, down) };
         libm::log(2.0 * half_width / (up * down)) + ln_sinhc(tilt * half_width) - half_width * (1.0 / up + 1.0 / down)
     }

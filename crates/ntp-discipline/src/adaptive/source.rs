@@ -11,16 +11,13 @@ use super::path::Path;
 use super::planner::Planner;
 use super::witness::Witness;
 
-/// Variance of the frequency before anything is known: (50 ppm)².
-pub(crate) const UNKNOWN_FREQUENCY: f64 = 2.5e-9;
-/// Samples further from the estimate than the interval and this many deviations do not belong to it …
-const GROSS: f64 = 6.0;
-/// … and so many of them in a row start the witness anew.
-const GROSS_LIMIT: u8 = 3;
+/// Variance of the frequency before anything is known: (200 ppm)².
+pub(crate) const UNKNOWN_FREQUENCY: f64 = 4e-8;
+/// Samples further from the estimate than the interval, this many deviations and a typical excess do not belong to it. Two
+/// of them in a row start the witness anew.
+const GROSS: f64 = 3.0;
 /// Samples before one can be gross.
 const SETTLED: u32 = 4;
-/// Least variance of the frequency when a witness starts anew: (1 ppm)².
-const RESTART_FREQUENCY: f64 = 1e-12;
 
 /// One slot of the engine's sources.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +36,8 @@ pub struct Source {
     pub(crate) samples: u32,
     pub(crate) last: Option<Sample>,
     replay: Replay,
-    gross: u8,
+    /// The last sample, if it did not belong to the estimate.
+    gross: Option<Earlier>,
     /// When a sample was last absorbed, and how far off the one lay that was not, in seconds.
     pub(crate) absorbed: Option<Instant>,
     pub(crate) doubt: f64,
@@ -142,7 +140,7 @@ impl Default for Source {
             samples: 0,
             last: None,
             replay: Replay::new((0.0, UNKNOWN_FREQUENCY)),
-            gross: 0,
+            gross: None,
             absorbed: None,
             doubt: 0.0,
             outvoted: 0,
@@ -197,21 +195,22 @@ impl Source {
         }
         let estimate = self.estimate(at);
         let observation = self.witness.assess(offset, delay, &self.path);
-        if self.witness.samples() >= SETTLED && is_gross(&observation, &estimate, self.witness.widest()) {
-            self.gross += 1;
-            if self.gross < GROSS_LIMIT {
+        let before = self.gross.take();
+        let is_settled = self.witness.samples() >= SETTLED;
+        if is_settled && is_gross(&observation, &estimate, self.witness.widest(), before.is_some()) {
+            let Some(before) = before else {
+                self.gross = Some(earlier);
                 self.doubt = (offset - estimate.offset).abs();
                 return Taken::Gross;
-            }
-            self.gross = 0;
+            };
             self.settle(sample.received);
-            let ff = estimate.ff.max(RESTART_FREQUENCY);
-            self.replay = Replay::new((estimate.frequency, ff));
+            // Whether it was time or its rate that jumped the two will tell.
+            self.replay = Replay::new((estimate.frequency, UNKNOWN_FREQUENCY));
+            self.replay.push(before);
             self.witness.forget();
             self.start_again(earlier);
             return Taken::Restarted(observation);
         }
-        self.gross = 0;
         self.settle(sample.received);
         if self.witness.samples() == 0 {
             self.replay = Replay::new(frequency);
@@ -291,7 +290,9 @@ fn first(observation: &Observation, delay: f64, frequency: (f64, f64)) -> Estima
     }
 }
 
-fn is_gross(observation: &Observation, estimate: &Estimate, widest: f64) -> bool {
+/// `again` after one that was: then less will do.
+fn is_gross(observation: &Observation, estimate: &Estimate, widest: f64, again: bool) -> bool {
     let deviation = libm::sqrt(estimate.xx.max(widest) + observation.softness * observation.softness);
-    (observation.offset - estimate.offset).abs() > observation.half_width + GROSS * deviation + observation.spread
+    let margin = GROSS * deviation + if again { 0.0 } else { observation.spread };
+    (observation.offset - estimate.offset).abs() > observation.half_width + margin
 }
