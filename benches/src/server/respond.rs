@@ -2,9 +2,11 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use ntp_proto::mac::{Algorithm, Key, SharedKey};
 use ntp_server::{Access, AccessRules, Outcome, Prefix, RateLimit, Server, ServerClock};
 use ntp_types::{Instant, NtpTimestamp, Precision, Stratum};
 
@@ -25,11 +27,13 @@ pub enum Case {
     Interleaved,
     /// A request of 232 octets with NTS fields, answered by a refusal (kiss NTSN).
     Nts,
+    /// A request with the MAC of an AES-128-CMAC key, answered with one.
+    Signed,
 }
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Plain,
         Self::Rules,
         Self::ManyRules,
@@ -37,6 +41,7 @@ impl Case {
         Self::LimitedStrangers,
         Self::Interleaved,
         Self::Nts,
+        Self::Signed,
     ];
 
     /// A server under the case's rules.
@@ -70,6 +75,7 @@ impl Case {
                 server.with_access(rules(&two)).with_rate_limit(&limit, 1 << 77 | 5)
             }
             Self::Interleaved => server.with_interleaving(1 << 12, 1 << 77 | 5),
+            Self::Signed => server.with_keys(Arc::new([key()].into_iter().collect())),
         }
     }
 
@@ -82,19 +88,26 @@ impl Case {
             Self::Limited => Some(140),
             Self::ManyRules => Some(164),
             Self::LimitedStrangers => Some(150),
-            Self::Interleaved | Self::Nts => None,
+            Self::Interleaved | Self::Nts | Self::Signed => None,
         }
     }
 
     /// Octets of its request.
     #[must_use]
     pub const fn length(self) -> usize {
-        if matches!(self, Self::Nts) {
-            232
-        } else {
-            48
+        match self {
+            Self::Nts => 232,
+            Self::Signed => 68,
+            _ => 48,
         }
     }
+}
+
+/// The key of both sides.
+fn key() -> SharedKey {
+    static KEY: OnceLock<SharedKey> = OnceLock::new();
+    let key = || SharedKey::new(NonZeroU32::MIN, Key::new(Algorithm::Aes128Cmac, &[7; 16]).expect("of 16 octets"));
+    KEY.get_or_init(key).clone()
 }
 
 /// One round of the loop's own work: the request's changing octets, its source and its time.
@@ -106,6 +119,11 @@ fn prepare(case: Case, buffer: &mut [u8; 256], turn: u32) -> (SocketAddr, NtpTim
         buffer[48..52].copy_from_slice(&[0x01, 0x04, 0, 36]);
         buffer[84..88].copy_from_slice(&[0x02, 0x04, 0, 104]);
         buffer[188..192].copy_from_slice(&[0x04, 0x04, 0, 44]);
+    }
+    if case == Case::Signed {
+        let digest = key().key().digest(&buffer[..48]);
+        buffer[48..52].copy_from_slice(&key().id().get().to_be_bytes());
+        buffer[52..68].copy_from_slice(digest.as_bytes());
     }
     let [_, _, high, low] = turn.to_be_bytes();
     let high = if case == Case::LimitedStrangers { high } else { 1 };

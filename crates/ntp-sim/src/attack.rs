@@ -1,6 +1,8 @@
-//! Who else sends packets to the client: off-path attackers that guess, and one on the path that replays.
+//! Who else sends packets to the client: off-path attackers that guess, and those on the path that replay or read and forge.
 //!
 //! An attacker on the path that delays packets is a [`network::Event::Longer`](crate::network::Event::Longer).
+
+use ntp_types::{NtpDuration, NtpTimestamp};
 
 use crate::network::When;
 use crate::random::Random;
@@ -16,6 +18,9 @@ pub enum Attack {
     SpoofedKiss(When, u32, [u8; 4]),
     /// Every answer comes again after so many seconds.
     Replay(When, f64),
+    /// Reads every request and answers before the server can: ten seconds ahead, then with a crypto-NAK and the kisses RATE and
+    /// DENY. It has no key, and sends a MAC back as it came.
+    OnPath(When),
 }
 
 /// The attackers in motion.
@@ -62,6 +67,28 @@ impl Attackers {
             _ => None,
         };
         self.attacks.iter().filter_map(replayed).collect()
+    }
+
+    /// What comes at once of a request that is read at `now`, when true time is `time`.
+    pub(crate) fn forgeries(&self, now: f64, request: &[u8], time: NtpTimestamp) -> Vec<Vec<u8>> {
+        let reads = |attack: &Attack| matches!(*attack, Attack::OnPath(when) if when.holds(now));
+        let Some((header, rest)) = request.split_at_checked(48).filter(|_| self.attacks.iter().any(reads)) else {
+            return Vec::new();
+        };
+        let lie = (time + NtpDuration::from_seconds(10)).to_bytes();
+        let forged = |start: [u8; 4], reference: &[u8], end: &[u8]| {
+            let origin = header.get(40..).unwrap_or_default();
+            [&start[..], &[0; 8], reference, &lie, origin, &lie, &lie, end].concat()
+        };
+        let answer = [0x24, 1, 6, 0xe8];
+        let kiss = [0xe4, 0, 6, 0xe8];
+        vec![
+            forged(answer, b"GPS\0", &[]),
+            forged(answer, b"GPS\0", rest),
+            forged(answer, b"GPS\0", &[0; 4]),
+            forged(kiss, b"RATE", rest),
+            forged(kiss, b"DENY", &[]),
+        ]
     }
 
     fn answer(&mut self, kiss: Option<[u8; 4]>) -> Vec<u8> {

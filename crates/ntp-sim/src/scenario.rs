@@ -1,5 +1,7 @@
 //! A scenario: a machine, a network, servers, and how long to watch.
 
+use ntp_proto::mac::SharedKey;
+
 use crate::attack::Attack;
 use crate::oscillator::Wander;
 use crate::server::Server;
@@ -28,6 +30,8 @@ pub struct Scenario {
     pub moved: Vec<(u32, f64)>,
     /// Who attacks.
     pub attacks: Vec<Attack>,
+    /// The key that the client demands and every server has; no attacker has it.
+    pub key: Option<SharedKey>,
     /// Shortest and longest poll exponent the client may use.
     pub poll: (i8, i8),
     /// When the run ends.
@@ -53,6 +57,7 @@ impl Scenario {
             suspended: Vec::new(),
             moved: Vec::new(),
             attacks: Vec::new(),
+            key: None,
             poll: (6, 10),
             duration: 60_000,
             settle: 10_000,
@@ -127,6 +132,13 @@ impl Scenario {
     #[must_use]
     pub fn attack(mut self, attack: Attack) -> Self {
         self.attacks.push(attack);
+        self
+    }
+
+    /// With a key that the client and all servers share.
+    #[must_use]
+    pub fn signed(mut self, key: SharedKey) -> Self {
+        self.key = Some(key);
         self
     }
 

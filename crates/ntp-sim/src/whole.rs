@@ -1,10 +1,12 @@
 //! The real client and the real servers, over real packets.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ntp_client::{SourceConfig, System, SystemConfig};
 use ntp_discipline::{adaptive, Engine, Policy, Status};
+use ntp_proto::mac::SharedKey;
 use ntp_proto::{AnswerTemplate, ServerVariables};
 use ntp_server::{Outcome, ServerClock};
 use ntp_types::{
@@ -40,6 +42,7 @@ impl<E: Engine> Whole<E> {
             min_poll: Poll::from_log2(scenario.poll.0),
             max_poll: Poll::from_log2(scenario.poll.1),
             iburst: true,
+            key: scenario.key.clone(),
             ..SourceConfig::default()
         };
         for index in 0..scenario.servers.len() {
@@ -120,10 +123,11 @@ pub struct Answering {
 }
 
 impl Answering {
-    /// A responder for a server of a scenario.
+    /// A responder for a server of a scenario, that holds `key`. The kisses of its faults are not signed.
     #[must_use]
-    pub fn new(server: &Server) -> Self {
-        Self { server: ntp_server::Server::new(ServerClock::following(variables(server), Instant::ZERO)) }
+    pub fn new(server: &Server, key: Option<&SharedKey>) -> Self {
+        let server = ntp_server::Server::new(ServerClock::following(variables(server), Instant::ZERO));
+        Self { server: server.with_keys(Arc::new(key.cloned().into_iter().collect())) }
     }
 }
 
@@ -178,6 +182,7 @@ fn kiss(asked: Asked<'_>, clock: &ServerClock, code: [u8; 4], out: &mut [u8; PAC
 pub fn run(scenario: &Scenario, seed: u64) -> (Metrics, Vec<Second>) {
     let engine = adaptive::Engine::<SOURCES>::new(Policy::default()).expect("the default policy is valid");
     let start = Clock::new(&scenario.wander, scenario.initial_offset, seed).instant(NtpDuration::ZERO);
-    let responders = scenario.servers.iter().map(Answering::new).collect();
+    let key = scenario.key.as_ref();
+    let responders = scenario.servers.iter().map(|server| Answering::new(server, key)).collect();
     World::new(scenario, seed, Whole::new(engine, scenario, seed, start), responders).run()
 }

@@ -17,6 +17,9 @@ use crate::server::Server;
 /// The largest packet carried, in octets.
 pub const PACKET: usize = 1024;
 
+/// How soon who reads a request can have answered it, in seconds.
+const AT_ONCE: f64 = 1e-5;
+
 /// A client under test: a machine that is given packets and time, and steers a clock.
 ///
 /// `now` is the raw clock, `time` the steered one. Servers are told apart by their index in the scenario.
@@ -255,7 +258,12 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
             if self.time >= NtpDuration::from_bits(i64::from(self.scenario.settle) << 32) {
                 self.packets += 1;
             }
-            self.send(server, false, out.get(..length).unwrap_or_default().to_vec(), 0.0);
+            let request = out.get(..length).unwrap_or_default();
+            let seconds = self.time.to_seconds_f64();
+            for forged in self.attackers.forgeries(seconds, request, EPOCH + self.time) {
+                self.deliver(server, true, forged, AT_ONCE);
+            }
+            self.send(server, false, request.to_vec(), 0.0);
         }
         while let Some(command) = self.client.poll_command() {
             self.steps += u32::from(matches!(command, ClockCommand::Step { .. }));

@@ -1,5 +1,10 @@
 //! What others send does not move the clock.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+use std::num::NonZeroU32;
+
+use ntp_proto::mac::{Algorithm, Key, SharedKey};
 use ntp_sim::attack::Attack;
 use ntp_sim::network::{Event, When};
 use ntp_sim::scenario::Scenario;
@@ -28,6 +33,20 @@ fn floods_replays_and_spoofed_kisses_change_nothing() {
     assert!(calm.rms > 0.0 && calm.rms < 1e-3, "{calm:?}");
     // Not a bit: nothing of it passes the checks, and no random number of the network depends on it.
     assert_eq!(stormy, calm);
+}
+
+#[test]
+fn who_reads_the_packets_rules_a_client_without_a_key_and_nothing_of_one_with() {
+    let key = || SharedKey::new(NonZeroU32::MIN, Key::new(Algorithm::Sha1, b"of client and servers").unwrap());
+    let read = Attack::OnPath(When::since(0.0));
+    let (believed, _) = ntp_sim::run(&quiet().attack(read), 1);
+    assert!(believed.max > 1.0, "{believed:?}");
+    let (calm, _) = ntp_sim::run(&quiet().signed(key()), 1);
+    let (stormy, _) = ntp_sim::run(&quiet().signed(key()).attack(read), 1);
+    assert!(calm.rms > 0.0 && calm.rms < 1e-3, "{calm:?}");
+    assert_eq!(stormy, calm);
+    // A MAC changes nothing of what is measured.
+    assert_eq!(calm, ntp_sim::run(&quiet(), 1).0);
 }
 
 #[test]

@@ -196,9 +196,11 @@ impl<'a> Worker<'a> {
                 let _ = server.handle_truncated();
                 return None;
             }
-            let transmit = reading + lead.at(&turn, position);
-            let arrived = datagram.stamp.time;
             let may_sign = datagram.len > HEADER_LENGTH && server.has_keys();
+            // What the server adds for a MAC is looked ahead too.
+            let most = if may_sign { SendLead::MOST - lead.work() } else { SendLead::MOST };
+            let transmit = reading + lead.at(&turn, position).min(most);
+            let arrived = datagram.stamp.time;
             let before = may_sign.then(|| (Stamp::user_now().time, server.counters().signed));
             let outcome = server.respond_in_place(buffer, datagram.len, datagram.source, arrived, transmit, now);
             if let Some((began, signed)) = before {

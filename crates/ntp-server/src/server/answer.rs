@@ -31,7 +31,7 @@ impl Server {
         allowance: Allowance,
         arrival: Arrival,
     ) -> Result<Answer, DropReason> {
-        let Arrival { source, mut received, mut transmit, now } = arrival;
+        let Arrival { mut received, mut transmit, now, .. } = arrival;
         if received.is_after(transmit) {
             transmit = received;
         }
@@ -42,32 +42,61 @@ impl Server {
         if now >= self.valid_until {
             self.renew(now, received);
         }
+        let arrival = Arrival { received, transmit, ..arrival };
+        let is_kissed = access == Access::Refuse || allowance == Allowance::Kiss;
         let packet = request.packet();
-        let has_mac = packet.as_bytes().len() > HEADER_LENGTH && packet.mac().is_some();
-        // A kiss is signed too: who has a key obeys no other.
-        let is_signed = has_mac && self.keys.as_ref().is_some_and(|keys| keys.authenticate(&packet).is_ok());
-        if is_signed {
-            transmit = transmit + self.signing_time;
+        if packet.as_bytes().len() > HEADER_LENGTH {
+            if packet.mac().is_some() {
+                return Ok(self.make_signed(request, access, allowance, arrival));
+            }
+            if !is_kissed && has_nts(&packet) {
+                count(&mut self.counters.nts_naks);
+                return Ok(Answer::NtsNak);
+            }
         }
-        let octets = if access == Access::Refuse || allowance == Allowance::Kiss {
-            self.kiss(request, access)
-        } else if has_mac && !is_signed {
+        if is_kissed {
+            return Ok(Answer::Header(self.kiss(request, access)));
+        }
+        Ok(Answer::Header(self.time(request, allowance, arrival)))
+    }
+
+    /// The answer to a request with a MAC: signed, a kiss too, because who has a key obeys no other; or that it is not true.
+    #[inline(never)]
+    fn make_signed(
+        &mut self,
+        request: &Request<'_>,
+        access: Access,
+        allowance: Allowance,
+        mut arrival: Arrival,
+    ) -> Answer {
+        let is_kissed = access == Access::Refuse || allowance == Allowance::Kiss;
+        let is_true = self.keys.as_ref().is_some_and(|keys| keys.authenticate(&request.packet()).is_ok());
+        if !is_true && !is_kissed {
             count(&mut self.counters.crypto_naks);
-            return Ok(Answer::CryptoNak(self.template.answer(request, received, transmit)));
-        } else if packet.as_bytes().len() > HEADER_LENGTH && has_nts(&packet) {
-            count(&mut self.counters.nts_naks);
-            return Ok(Answer::NtsNak);
-        } else if self.interleave.is_some() {
-            self.interleaved(request, source, received, transmit)
+            return Answer::CryptoNak(self.template.answer(request, arrival.received, arrival.transmit));
+        }
+        let octets = if is_kissed {
+            self.kiss(request, access)
         } else {
-            count(self.answered_as(allowance));
-            self.template.answer(request, received, transmit)
+            arrival.transmit = arrival.transmit + self.signing_time;
+            self.time(request, allowance, arrival)
         };
-        if !is_signed {
-            return Ok(Answer::Header(octets));
+        if !is_true {
+            return Answer::Header(octets);
         }
         count(&mut self.counters.signed);
-        Ok(Answer::Signed(octets))
+        Answer::Signed(octets)
+    }
+
+    /// The answer with time.
+    #[inline(always)]
+    fn time(&mut self, request: &Request<'_>, allowance: Allowance, arrival: Arrival) -> [u8; HEADER_LENGTH] {
+        let Arrival { source, received, transmit, .. } = arrival;
+        if self.interleave.is_some() {
+            return self.interleaved(request, source, received, transmit);
+        }
+        count(self.answered_as(allowance));
+        self.template.answer(request, received, transmit)
     }
 
     /// A kiss-o'-death: refused by rule, or asking too often.
@@ -83,6 +112,7 @@ impl Server {
     }
 
     /// An interleaved answer to who asks for it by naming an answer that is remembered, a basic one to all others.
+    #[inline(always)]
     fn interleaved(
         &mut self,
         request: &Request<'_>,

@@ -1,0 +1,141 @@
+//! Symmetric keys as the users of the binaries meet them: a server that demands one, and clients that have it or do not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+/// A server that answers nobody without a key.
+struct Serve {
+    child: Child,
+    address: String,
+}
+
+impl Serve {
+    fn start(keys: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ntp-serve"))
+            .args(["--listen", "127.0.0.1:0", "--stratum", "3", "--require-key", "--keys"])
+            .arg(keys)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.strip_prefix("serving on ").and_then(|rest| rest.split(',').next()).expect(&line);
+        Self { address: address.into(), child }
+    }
+
+    /// Ends it; what it printed.
+    fn stop(mut self) -> String {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        let mut printed = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        printed
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A directory with the keys of both sides, others' under the same ids, and the first for everybody to read.
+fn keys() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text, mode) in [
+        ("right", "1 SHA1 a-shared-secret\n2 AES128CMAC 2b7e151628aed2a6abf7158809cf4f3c\n", 0o600),
+        ("wrong", "1 SHA1 another-secret\n2 AES128CMAC 3b7e151628aed2a6abf7158809cf4f3c\n", 0o600),
+        ("open", "1 SHA1 a-shared-secret\n2 TIGER x\n", 0o644),
+    ] {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    directory
+}
+
+/// Whether `ntp-query` got time, and all it said.
+fn query(server: &str, arguments: &[&str], directory: &Path) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ntp-query"));
+    let output = command.args(["--timeout", "0.5", server]).args(arguments).current_dir(directory).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn a_query_gets_time_with_the_key_and_the_reason_without() {
+    let directory = keys();
+    let serve = Serve::start(&directory.path().join("right"));
+    for (arguments, is_good, reason) in [
+        (&["--keys", "right", "--key", "1"][..], true, "1 of 1 agree"),
+        (&["--keys", "right", "--key", "2", "--ntp-version", "3"], true, "1 of 1 agree"),
+        (&["--keys", "wrong", "--key", "1"], false, "crypto-NAK"),
+        (&[], false, "no answer"),
+        (&["--keys", "right", "--key", "9"], false, "ntp-query: no key 9 in right"),
+        (&["--keys", "missing", "--key", "1"], false, "ntp-query: cannot read keys from missing: No such file"),
+        (&["--keys", "open", "--key", "1"], true, "open: keys that everybody can read or write are no secret"),
+        (&["--keys", "open", "--key", "2"], false, "line 2: unknown key type `TIGER`"),
+        (&["--key", "1"], false, "--keys"),
+    ] {
+        let (succeeded, text) = query(&serve.address, arguments, directory.path());
+        assert!(succeeded == is_good && text.contains(reason), "{arguments:?}: {text}");
+    }
+    let printed = serve.stop();
+    assert!([", signed 3\n", "crypto_naks", "unsigned"].iter().all(|words| printed.contains(words)), "{printed}");
+}
+
+/// Runs `ntp-agent` for some seconds; whether it was synchronised at the end, and what it said.
+fn agent(arguments: &[&str], directory: &Path) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_ntp-agent"))
+        .args(["--json", "--iburst", "--minpoll", "-2", "--maxpoll", "0", "--duration", "4"])
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[test]
+fn an_agent_is_told_of_keys_by_its_arguments_or_by_a_file() {
+    let directory = keys();
+    let serve = Serve::start(&directory.path().join("right"));
+    let server = format!("server 127.0.0.1 port {} ", serve.address.rsplit(':').next().unwrap());
+    fs::write(directory.path().join("chrony.conf"), format!("{server} key 2 xleave\nkeyfile chrony.keys\n")).unwrap();
+    fs::write(directory.path().join("chrony.keys"), "2 AES128 HEX:2b7e151628aed2a6abf7158809cf4f3c\n").unwrap();
+    for (arguments, is_good, said) in [
+        (&["--server", &serve.address, "--keys", "right", "--key", "1"][..], true, "synchronised"),
+        (&["--server", &serve.address, "--keys", "wrong", "--key", "1"], false, "crypto-NAK"),
+        (&["--config", "chrony.conf"], true, "synchronised"),
+        // The key of --keys comes before that of the file's own.
+        (&["--config", "chrony.conf", "--keys", "wrong"], false, "crypto-NAK"),
+    ] {
+        let (synchronized, text) = agent(arguments, directory.path());
+        assert!(synchronized == is_good && text.contains(said), "{arguments:?}: {text}");
+    }
+}
+
+/// Nobody who asked for a key is served without.
+#[test]
+fn a_server_whose_key_cannot_be_had_is_not_asked() {
+    let directory = keys();
+    for (name, text, reason) in [
+        ("ntp.conf", "server 127.0.0.1 key 1\nkeys right\ntrustedkey 2\n", "key 1 is not among those of trustedkey"),
+        ("ntp.conf", "server 127.0.0.1 key 7\nkeys right\ntrustedkey 7\n", "no key 7 in right"),
+        ("chrony.conf", "server 127.0.0.1 key 1\n", "no key file is named"),
+        ("chrony.conf", "server 127.0.0.1 key 1\nkeyfile missing\n", "cannot read keys from missing"),
+    ] {
+        fs::write(directory.path().join(name), text).unwrap();
+        let (synchronized, said) = agent(&["--config", name], directory.path());
+        assert!(!synchronized && said.contains("not asked without its key"), "{text}: {said}");
+        assert!(said.contains("no server to follow") && said.contains(reason), "{text}: {said}");
+        assert!(said.lines().all(|line| serde_json::from_str::<Value>(line).map_or(true, |it| it["type"] != "source")));
+    }
+}
