@@ -26,7 +26,7 @@ fn main() {
             }
         }
         // `cargo test --benches` only looks whether it runs.
-        Some("--test") => INPUTS.iter().for_each(|name| run_once(name)),
+        None | Some("--test") => INPUTS.iter().for_each(|name| run_once(name)),
         _ => {
             measure_time();
             print_instructions();

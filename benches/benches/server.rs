@@ -38,11 +38,11 @@ fn main() -> ExitCode {
         }
         ["--here", what, count] => here(what, rounds(count)),
         ["--count", ..] => return print_instructions(),
-        // `cargo test --benches` only looks whether it runs.
-        ["--test", ..] => Case::ALL.iter().for_each(|case| count_once(&format!("{case:?}"))),
         // `cargo bench` adds a word of its own, which is no number.
         [what @ ("--load" | "--stamps"), count, ..] => enter(what, rounds(count)),
         [what @ ("--load" | "--stamps"), ..] => enter(what, ROUNDS),
+        // `cargo test --benches`, which does not, only looks whether it runs.
+        [] | ["--test", ..] => Case::ALL.iter().for_each(|case| count_once(&format!("{case:?}"))),
         _ => {
             let counted = print_instructions();
             enter("--load", ROUNDS);

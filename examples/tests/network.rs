@@ -179,6 +179,29 @@ fn the_agent_goes_on_when_its_host_changes_address() {
     said.assert_contains("10.9.9.1 cannot be asked");
 }
 
+/// One server on all addresses, and one on an address that goes and comes back.
+#[test]
+fn the_server_goes_on_when_its_host_changes_address() {
+    let Some(host) = Host::with(&[]) else { return };
+    let said = host.run(
+        "two_hosts
+         serve --listen 0.0.0.0:123 --listen 10.9.9.1:124 --stratum 3
+         ask() { $FAR $QUERY --timeout 1 $1 >/dev/null 2>&1 && echo \"$2 answers\" || echo \"$2 is silent\"; }
+         ask 10.9.9.1 all; ask 10.9.9.1:124 one
+         ip addr del 10.9.9.1/24 dev near
+         ip addr add 10.9.9.8/24 dev near
+         ask 10.9.9.8 all; ask 10.9.9.8:124 one
+         ip addr add 10.9.9.1/24 dev near
+         ip addr del 10.9.9.8/24 dev near
+         ip addr add 10.9.9.1/24 dev near 2>/dev/null || :
+         ask 10.9.9.1 all; ask 10.9.9.1:124 one",
+    );
+    let text = said.text();
+    let answers: Vec<_> = text.lines().filter(|line| line.ends_with("answers") || line.ends_with("silent")).collect();
+    let expected = ["all answers", "one answers", "all answers", "one is silent", "all answers", "one answers"];
+    assert_eq!(answers, expected, "{text}");
+}
+
 #[test]
 fn the_agent_follows_a_name_to_its_new_address() {
     let Some(host) = Host::with(&[]) else { return };

@@ -258,6 +258,20 @@ fn rules_rates_and_metrics() {
     let (_, printed) = serve.stop();
     assert!(printed.contains("ignored        1"), "{printed}");
 
+    // The same from a file, in which a mistake has its line.
+    let list = tempfile::NamedTempFile::new().unwrap();
+    fs::write(list.path(), "# who asks too much\n192.0.2.0/24\n\n127.0.0.1 # one\n").unwrap();
+    let deny = format!("@{}", list.path().display());
+    let serve = Serve::start(&["--stratum", "5", "--deny", &deny]);
+    let socket = client(serve.address);
+    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert_eq!(ask(&socket, serve.address, 1), None);
+    drop(serve);
+    fs::write(list.path(), "192.0.2.0/24\n192.0.2.0/33\n").unwrap();
+    let wrong = Command::new(env!("CARGO_BIN_EXE_ntp-serve")).args(["--deny", &deny]).output().unwrap();
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(said.contains(", line 2: prefix length 33 is above 32"), "{said}");
+
     // One request in 1000 s, one at once; the leak and the kisses are dice, so ask until both were seen.
     let serve = Serve::start(&["--stratum", "5", "--rate-limit", "0.001/1"]);
     let socket = client(serve.address);

@@ -1,7 +1,7 @@
 //! Who takes part: bare echoes, `ntp-serve`, and other people's servers where they are installed.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -48,7 +48,7 @@ pub fn start(directory: &Path, ip: IpAddr, second: IpAddr) -> Vec<Contestant> {
         Err(reason) => println!("no echo: {reason}"),
     }
     match ntp_serve() {
-        Some(serve) => field.extend(ours(&serve.to_string_lossy(), ip)),
+        Some(serve) => field.extend(ours(directory, &serve.to_string_lossy(), ip)),
         None => println!("no ntp-serve: run `cargo build --release -p ntp-examples --bin ntp-serve` first"),
     }
     field.extend(rtimed(ip));
@@ -59,15 +59,24 @@ pub fn start(directory: &Path, ip: IpAddr, second: IpAddr) -> Vec<Contestant> {
     field
 }
 
-/// `ntp-serve` without anything, and with rules, rate limit, ceiling and packet info.
-fn ours(serve: &str, ip: IpAddr) -> impl Iterator<Item = Contestant> {
+/// `ntp-serve` without anything; with rules, rate limit, ceiling and packet info; and with all of that and 10⁵ rules.
+fn ours(directory: &Path, serve: &str, ip: IpAddr) -> impl Iterator<Item = Contestant> {
     let listen = SocketAddr::from((ip, 11_003)).to_string();
+    let list = directory.join("refused");
+    let refused: String = (0..100_000_u32)
+        .map(|turn| format!("{}/24\n", Ipv4Addr::from(turn.wrapping_mul(2_654_435_761) & 0x3fff_ff00 | 0x4000_0000)))
+        .collect();
+    let refuse = format!("@{}", list.display());
+    let many = fs::write(&list, refused).ok().map(|()| ["--refuse", &*refuse]);
     let basic = [serve, "--user", "root", "--stratum", "5", "--listen"];
     let policy = "--allow 0.0.0.0/0 --deny 192.0.2.0/24 --rate-limit 60000/2000000 --ceiling 1000000";
     let plain: Vec<&str> = basic.into_iter().chain([&*listen]).collect();
     let full: Vec<&str> = basic.into_iter().chain(["0.0.0.0:11004"]).chain(policy.split(' ')).collect();
+    let crowded = [serve, "--user", "root", "--stratum", "5", "--listen", "0.0.0.0:11010"];
+    let crowded: Vec<&str> = crowded.into_iter().chain(policy.split(' ')).chain(many.into_iter().flatten()).collect();
     let plain = launch("ntp-serve, plain", (ip, 11_003), false, &plain);
-    plain.into_iter().chain(launch("ntp-serve, full", (ip, 11_004), false, &full))
+    let full = launch("ntp-serve, full", (ip, 11_004), false, &full);
+    plain.into_iter().chain(full).chain(launch("ntp-serve, full, 10⁵ rules", (ip, 11_010), false, &crowded))
 }
 
 /// `ntp-serve` and chronyd with all that interleaved answers take.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use ntp_server::{Access, AccessRules, Prefix, RateLimit};
+use ntp_server::{Access, AccessRules, Prefix, PrefixError, RateLimit};
 
 /// Serve time over NTP.
 ///
@@ -39,15 +39,15 @@ pub struct Arguments {
     /// Serve as the agent's --json lines say: read from FILE, or from standard input
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     pub from_agent: Option<PathBuf>,
-    /// Answer these addresses; the longest prefix decides
-    #[arg(long, value_name = "PREFIX")]
-    pub allow: Vec<Prefix>,
+    /// Answer these addresses, or those in a file, one on each line; the longest prefix decides
+    #[arg(long, value_name = "PREFIX|@FILE")]
+    pub allow: Vec<Prefixes>,
     /// Give these addresses nothing
-    #[arg(long, value_name = "PREFIX")]
-    pub deny: Vec<Prefix>,
+    #[arg(long, value_name = "PREFIX|@FILE")]
+    pub deny: Vec<Prefixes>,
     /// Tell these addresses to stop asking (kiss-o'-death DENY)
-    #[arg(long, value_name = "PREFIX")]
-    pub refuse: Vec<Prefix>,
+    #[arg(long, value_name = "PREFIX|@FILE")]
+    pub refuse: Vec<Prefixes>,
     /// A file of symmetric keys (ntp.keys or chrony.keys): who signs with one of them gets a signed answer
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
@@ -84,11 +84,35 @@ impl Arguments {
     pub fn rules(&self) -> Option<Arc<AccessRules>> {
         let allowed = if self.require_key { Access::Signed } else { Access::Allow };
         let each = [(&self.allow, allowed), (&self.deny, Access::Ignore), (&self.refuse, Access::Refuse)];
-        let rules: Vec<_> =
-            each.iter().flat_map(|(prefixes, access)| prefixes.iter().map(|prefix| (*prefix, *access))).collect();
+        let rules: Vec<_> = each
+            .iter()
+            .flat_map(|(prefixes, access)| {
+                prefixes.iter().flat_map(|Prefixes(each)| each).map(|prefix| (*prefix, *access))
+            })
+            .collect();
         let only_allowed = !self.allow.is_empty() && self.deny.is_empty() && self.refuse.is_empty();
         let otherwise = if only_allowed { Access::Ignore } else { allowed };
         (!rules.is_empty() || self.require_key).then(|| Arc::new(AccessRules::new(otherwise, &rules)))
+    }
+}
+
+/// A prefix, or `@` and the name of a file with one on each line; `#` begins a comment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefixes(pub Vec<Prefix>);
+
+impl FromStr for Prefixes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(path) = text.strip_prefix('@') else {
+            return text.parse().map(|prefix| Self(vec![prefix])).map_err(|error: PrefixError| error.to_string());
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        let lines = text.lines().zip(1..).map(|(line, number)| (line.split('#').next().unwrap_or("").trim(), number));
+        let prefixes = lines
+            .filter(|(line, _)| !line.is_empty())
+            .map(|(line, number)| line.parse().map_err(|error: PrefixError| format!("{path}, line {number}: {error}")));
+        prefixes.collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -16,7 +16,7 @@ use ntp_types::{
 };
 use serde_json::Value;
 
-use super::worker::Shared;
+use super::shared::Shared;
 use super::PRECISION;
 
 /// How often a file is looked at again after its end.

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use super::worker::Shared;
+use super::shared::Shared;
 
 /// A client that has not asked after so long is let go.
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -4,6 +4,7 @@ mod arguments;
 mod from_agent;
 mod metrics;
 mod privilege;
+mod shared;
 mod smear;
 mod worker;
 
@@ -23,9 +24,10 @@ use ntp_types::{Precision, Stratum};
 use crate::keys::{KeyFile, NoKey};
 use crate::stop::Stop;
 
-pub use self::arguments::{Arguments, RateArgument};
+pub use self::arguments::{Arguments, Prefixes, RateArgument};
+use self::shared::{Sent, Shared};
 use self::smear::Smears;
-use self::worker::{Sent, Shared, Worker, LOOK_UP};
+use self::worker::{Worker, LOOK_UP};
 
 /// The precision claimed: a reading of the clock takes some tens of nanoseconds.
 pub(crate) const PRECISION: Precision = Precision::from_log2(-24);

@@ -1,16 +1,14 @@
 //! The loop of one `ntp-serve` worker: a batch in, answers in place, a batch out.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant as SystemInstant};
+use std::time::Duration;
 
 use ntp_net::{Batch, Datagram, Event, SendLead, Socket, Stamp, TransmitId, Turn};
 use ntp_proto::HEADER_LENGTH;
-use ntp_server::{Counters, DropReason, LeapSmear, Monitor, Outcome, Server, ServerClock, TransmitToken, MAX_REQUEST};
-use ntp_types::{Instant, LeapIndicator, NtpDuration, NtpTimestamp};
+use ntp_server::{DropReason, Outcome, Server, TransmitToken, MAX_REQUEST};
+use ntp_types::{Instant, NtpDuration, NtpTimestamp};
 
-use crate::stop::Stop;
+use super::shared::{Sent, Shared};
 
 /// Datagrams taken with one system call.
 pub(super) const BATCH: usize = 64;
@@ -18,90 +16,6 @@ pub(super) const BATCH: usize = 64;
 pub(super) const LOOK_UP: Duration = Duration::from_millis(500);
 /// Transmit stamps waited for at once; more are given up.
 const AWAITED: usize = 256;
-
-/// What the workers share with the main thread. Each touches it twice a second.
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// Set by the signals that end the program.
-    pub(super) stop: Stop,
-    clock: Mutex<ServerClock>,
-    /// What `ntpq` is shown, but for what the responder knows itself.
-    monitor: Mutex<Monitor>,
-    smear: Mutex<Option<LeapSmear>>,
-    /// The leap second that came with the last clock, until somebody has looked at it.
-    announced: Mutex<LeapIndicator>,
-    /// Counts up with each new clock and smear.
-    generation: AtomicU64,
-    counters: Vec<Mutex<(Counters, Sent)>>,
-    started: SystemInstant,
-}
-
-/// What became of the answers.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Sent {
-    /// Handed to the kernel.
-    pub(super) sent: u64,
-    /// Refused by it, each for itself.
-    pub(super) refused: u64,
-    /// Not sent because the socket was full.
-    pub(super) blocked: u64,
-}
-
-impl Shared {
-    /// For `workers` threads that serve `clock` until `stop` is set.
-    #[must_use]
-    pub(super) fn new(workers: usize, clock: ServerClock, stop: Stop) -> Self {
-        let counters = (0..workers).map(|_| Mutex::default()).collect();
-        let (clock, generation) = (Mutex::new(clock), AtomicU64::new(0));
-        let (smear, announced) = (Mutex::default(), Mutex::new(LeapIndicator::NoWarning));
-        let (monitor, started) = (Mutex::default(), SystemInstant::now());
-        Self { stop, clock, monitor, smear, announced, generation, counters, started }
-    }
-
-    /// The monotonic time base of the workers.
-    #[must_use]
-    pub(super) fn now(&self) -> Instant {
-        Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
-    }
-
-    /// The clock changed its mind about itself, and this is how it looks from near.
-    pub(super) fn set_clock(&self, clock: ServerClock, monitor: Monitor) {
-        *self.monitor.lock().unwrap_or_else(PoisonError::into_inner) = monitor;
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = clock;
-        let leap = clock.variables(self.now(), NtpTimestamp::UNSET).leap;
-        *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = leap;
-        self.generation.fetch_add(1, Ordering::Release);
-    }
-
-    /// The leap second announced since this was asked the last time.
-    pub(super) fn take_announced(&self) -> LeapIndicator {
-        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut announced, LeapIndicator::NoWarning)
-    }
-
-    /// This is the leap second to spread. Nothing happens if it was before.
-    pub(super) fn set_smear(&self, smear: Option<LeapSmear>) {
-        let mut known = self.smear.lock().unwrap_or_else(PoisonError::into_inner);
-        if *known != smear {
-            *known = smear;
-            self.generation.fetch_add(1, Ordering::Release);
-        }
-    }
-
-    /// The counts of all workers together.
-    #[must_use]
-    pub(super) fn totals(&self) -> (Counters, Sent) {
-        let mut totals = (Counters::default(), Sent::default());
-        for worker in &self.counters {
-            let (counters, sent) = *worker.lock().unwrap_or_else(PoisonError::into_inner);
-            totals.0 += counters;
-            totals.1.sent += sent.sent;
-            totals.1.refused += sent.refused;
-            totals.1.blocked += sent.blocked;
-        }
-        totals
-    }
-}
 
 /// A transmit stamp that is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -283,22 +197,18 @@ impl<'a> Worker<'a> {
     fn look_up(&mut self, now: Instant) {
         // An interface that does not stamp must not cost a system call for each batch.
         self.awaited.retain(|awaited| now.since(awaited.since) < LOOK_UP);
-        let generation = self.shared.generation.load(Ordering::Acquire);
-        if generation != self.generation {
-            self.generation = generation;
-            self.server.set_clock(*self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner));
-            self.server.set_smear(*self.shared.smear.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some((clock, smear)) = self.shared.news(&mut self.generation) {
+            self.server.set_clock(clock);
+            self.server.set_smear(smear);
         }
-        if let Some(place) = self.shared.counters.get(self.index) {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = (*self.server.counters(), self.sent);
-        }
+        self.shared.publish(self.index, *self.server.counters(), self.sent);
     }
 }
 
 /// Answers a control message, if it came from this machine.
 #[cold]
 fn show(shared: &Shared, socket: &Socket, server: &Server, datagram: &Datagram, request: &[u8]) {
-    let mut monitor = shared.monitor.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut monitor = shared.monitor();
     let time = Stamp::user_now().time;
     monitor.system.version = format!("ntp-serve {}", env!("CARGO_PKG_VERSION"));
     monitor.system.variables = server.variables(shared.now(), time);

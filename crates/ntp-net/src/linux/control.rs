@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ntp_types::{NtpTimestamp, UnixTime};
 
 use super::name::{parse, unmapped, Family};
+use crate::{Stamp, StampKind};
 
 const WORD: usize = size_of::<usize>();
 /// Length, level, type; a multiple of [`WORD`] on every machine.
@@ -100,6 +101,12 @@ impl Ancillary {
             }
         }
         found
+    }
+
+    /// When the datagram left, by the interface if it tells.
+    pub(super) fn transmitted(&self) -> Option<Stamp> {
+        let by = |kind| move |time| Stamp { time, kind };
+        self.hardware.map(by(StampKind::Hardware)).or_else(|| self.kernel.map(by(StampKind::Kernel)))
     }
 
     /// `struct in_pktinfo`: interface, local address of ours, destination in the header. The second is the first when
@@ -359,5 +366,27 @@ mod tests {
         assert_eq!(found.error, Some(expected));
         let zero = laid_out(&[(libc::SOL_SOCKET, libc::SCM_TIMESTAMPING, vec![0; 6 * LONG])]);
         assert_eq!(Ancillary::read(&zero), Ancillary::default());
+    }
+
+    /// The three times are the system's, one that is no more, and the interface's; any of them may be missing.
+    #[test]
+    fn the_interfaces_own_stamp_counts_where_there_is_one() {
+        let at = |seconds| UnixTime::new(seconds, 5).map(NtpTimestamp::from_unix);
+        for (system, interface) in [(7, 0), (0, 9), (7, 9), (0, 0)] {
+            let times = [system, if system > 0 { 5 } else { 0 }, 3, 3, interface, if interface > 0 { 5 } else { 0 }];
+            let data: Vec<u8> = times.into_iter().flat_map(libc::c_long::to_ne_bytes).collect();
+            let message = |len: usize| laid_out(&[(libc::SOL_SOCKET, libc::SCM_TIMESTAMPING, data[..len].to_vec())]);
+            let found = Ancillary::read(&message(data.len()));
+            let expected = |seconds: i64| if seconds > 0 { at(seconds) } else { None };
+            assert_eq!((found.kernel, found.hardware), (expected(system), expected(interface)));
+            let kind = match (system, interface) {
+                (0, 0) => None,
+                (_, 0) => Some((StampKind::Kernel, expected(system))),
+                _ => Some((StampKind::Hardware, expected(interface))),
+            };
+            assert_eq!(found.transmitted().map(|stamp| (stamp.kind, Some(stamp.time))), kind);
+            // Cut short, it is not half a time.
+            assert_eq!(Ancillary::read(&message(data.len() - 1)).hardware, None);
+        }
     }
 }

@@ -218,11 +218,7 @@ impl Socket {
                 let len = received.len.min(buffer.len());
                 return Ok(Event::Unreachable(Unreachable { destination, reporter: error.offender, reach, len }));
             }
-            let stamp = match (found.hardware, found.kernel) {
-                (Some(time), _) => Stamp { time, kind: StampKind::Hardware },
-                (None, Some(time)) => Stamp { time, kind: StampKind::Kernel },
-                (None, None) => continue,
-            };
+            let Some(stamp) = found.transmitted() else { continue };
             let state = self.transmit.lock().unwrap_or_else(PoisonError::into_inner);
             let id = if state.numbered { error.data } else { error.data.wrapping_add(state.base) };
             return Ok(Event::Transmitted(Transmitted { id: TransmitId(id), stamp }));

@@ -32,8 +32,7 @@ pub(super) fn bind(address: SocketAddr, options: &Options) -> Result<Socket, Bin
     // Before the address: what arrives first is to be stamped already.
     let flags = asked.stamps(options, &mut granted);
     granted.packet_info = options.packet_info && asked.packet_info();
-    granted.errors =
-        options.errors && asked.both((libc::IPPROTO_IP, libc::IP_RECVERR), (libc::IPPROTO_IPV6, libc::IPV6_RECVERR), 1);
+    granted.errors = options.errors && asked.errors();
     granted.dscp = options.dscp.is_some_and(|code_point| {
         let class = i32::from(code_point) << 2;
         asked.both((libc::IPPROTO_IP, libc::IP_TOS), (libc::IPPROTO_IPV6, libc::IPV6_TCLASS), class)
@@ -82,8 +81,18 @@ impl Asked<'_> {
         let is_v4 = self.number(v4.0, v4.1, value);
         match self.family {
             Family::V4 => is_v4,
-            Family::V6 => self.number(v6.0, v6.1, value),
+            Family::V6 => self.number(v6.0, v6.1, value) && is_v4,
         }
+    }
+
+    /// Errors of both families or of none: those that nobody expects would be taken for refusals.
+    fn errors(&self) -> bool {
+        let set = |on| self.both((libc::IPPROTO_IP, libc::IP_RECVERR), (libc::IPPROTO_IPV6, libc::IPV6_RECVERR), on);
+        let is_granted = set(1);
+        if !is_granted {
+            set(0);
+        }
+        is_granted
     }
 
     fn packet_info(&self) -> bool {
