@@ -19,6 +19,7 @@ pub mod plot;
 pub mod ports;
 pub mod resolve;
 pub mod roster;
+pub mod rtc;
 pub mod serve;
 pub mod sim;
 pub mod stop;
