@@ -31,8 +31,8 @@ use serde_json::{json, Value};
     after_help = "\
 Letters: * and + agree and count, - agrees but is scattered, x is false.
 
-Exit status: 0 if a majority of those who answered agrees, 1 if not, 2 for wrong
-arguments."
+Exit status: 0 if a majority of those who answered agrees, 1 if not, 2 for
+wrong arguments."
 )]
 struct Arguments {
     /// Servers to ask
