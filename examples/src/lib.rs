@@ -17,6 +17,7 @@ pub mod measure;
 pub mod output;
 pub mod plot;
 pub mod ports;
+pub mod query;
 pub mod resolve;
 pub mod roster;
 pub mod rtc;
