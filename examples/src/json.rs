@@ -4,8 +4,6 @@ use ntp_client::{Event, Snapshot, SourceSnapshot};
 use ntp_types::NtpDuration;
 use serde_json::{json, Value};
 
-use crate::text;
-
 /// A span in seconds.
 #[must_use]
 pub fn seconds(duration: NtpDuration) -> Value {
@@ -19,7 +17,7 @@ pub fn snapshot(time: f64, snapshot: &Snapshot, true_offset: Option<NtpDuration>
     json!({
         "type": "status",
         "time": time,
-        "status": text::status(system.status),
+        "status": system.status.to_string(),
         "leap": system.leap.to_string(),
         "stratum": system.stratum.to_bits(),
         "reference_id": snapshot.standing.reference_id.to_string(),

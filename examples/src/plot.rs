@@ -6,8 +6,11 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use crate::agent::TracePoint;
+use crate::text::magnitude;
 
 const SIZE: (u32, u32) = (960, 640);
+/// Font and size of the line above each half.
+const CAPTION: (&str, u32) = ("sans-serif", 14);
 const OFFSET: RGBColor = RGBColor(31, 96, 196);
 const BOUND: RGBColor = RGBColor(230, 159, 0);
 const GRID: RGBColor = RGBColor(225, 225, 225);
@@ -30,7 +33,8 @@ pub fn write(path: &Path, title: &str, trace: &[TracePoint]) -> Result<(), Box<d
             root.fill(&WHITE)?;
             let root = root.titled(title, ("sans-serif", 22))?;
             let (upper, lower) = root.split_vertically(320);
-            magnitude(&upper, trace, span.clone())?;
+            let ends = (magnitude(first.offset), magnitude(last.offset));
+            logarithmic(&upper, &format!("off by {} at first, by {} at the end", ends.0, ends.1), trace, span.clone())?;
             zoom(&lower, trace, span)?;
             root.present()?;
         }
@@ -42,11 +46,17 @@ pub fn write(path: &Path, title: &str, trace: &[TracePoint]) -> Result<(), Box<d
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// |offset| and bound, logarithmic.
-fn magnitude(area: &Area<'_>, trace: &[TracePoint], span: std::ops::Range<f64>) -> Result<(), Box<dyn Error>> {
+fn logarithmic(
+    area: &Area<'_>,
+    caption: &str,
+    trace: &[TracePoint],
+    span: std::ops::Range<f64>,
+) -> Result<(), Box<dyn Error>> {
     let of = |value: ntp_types::NtpDuration| value.abs().to_seconds_f64().max(FLOOR);
     let values = trace.iter().flat_map(|point| [Some(point.offset), point.bound]).flatten().map(of);
     let (low, high) = values.fold((1.0_f64, FLOOR), |(low, high), value| (low.min(value), high.max(value)));
     let mut chart = ChartBuilder::on(area)
+        .caption(caption, CAPTION)
         .margin(10)
         .margin_right(24)
         .x_label_area_size(28)
@@ -90,7 +100,13 @@ fn zoom(area: &Area<'_>, trace: &[TracePoint], span: std::ops::Range<f64>) -> Re
     let widest = late.iter().map(|point| bound(&point)).fold(0.0, f64::max);
     // The band belongs into the picture, but not if the offset became a flat line beside it.
     let height = if widest < largest * 40.0 { largest.max(widest) * 1.2 } else { largest * 2.0 };
+    let caption = if height < widest {
+        "the second half with its sign; the error bound is wider than the picture"
+    } else {
+        "the second half with its sign, in the band of the error bound"
+    };
     let mut chart = ChartBuilder::on(area)
+        .caption(caption, CAPTION)
         .margin(10)
         .margin_right(24)
         .x_label_area_size(28)

@@ -8,7 +8,7 @@ use serde_json::{json, Value};
 use crate::address;
 use crate::agent::{Agent, Failure};
 use crate::demo;
-use crate::text::{magnitude, ppm, signed, status};
+use crate::text::{magnitude, ppm, signed};
 use crate::{json as object, table};
 
 /// The end of a run.
@@ -39,7 +39,7 @@ pub fn demonstration<E: Engine>(agent: &Agent<E>) -> Result<Report, Failure> {
     let lines = vec![
         format!(
             "clock     {}: started {} behind, is now off by {}",
-            status(system.status),
+            system.status,
             magnitude(demo::OFFSET),
             signed(truth)
         ),
@@ -72,7 +72,7 @@ pub fn demonstration<E: Engine>(agent: &Agent<E>) -> Result<Report, Failure> {
     let json = json!({
         "type": "summary",
         "good": is_good,
-        "status": status(system.status),
+        "status": system.status.to_string(),
         "true_offset": object::seconds(truth),
         "bound": object::seconds(system.bound),
         "frequency_ppm": system.frequency.to_ppm_f64(),
@@ -110,7 +110,7 @@ pub fn following<E: Engine>(agent: &Agent<E>) -> Result<Report, Failure> {
     let json = json!({
         "type": "summary",
         "good": is_good,
-        "status": status(system.status),
+        "status": system.status.to_string(),
         "offset": object::seconds(system.offset),
         "bound": object::seconds(system.bound),
         "frequency_ppm": system.frequency.to_ppm_f64(),

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use ntp_client::{Snapshot, SourceSnapshot};
-use ntp_discipline::Verdict;
+use ntp_discipline::{Status, Verdict};
 
 use crate::address;
-use crate::text::{fit, magnitude, ppm, signed, status};
+use crate::text::{fit, magnitude, ppm, signed};
 
 /// Whether a table may use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +35,13 @@ impl Paint {
 #[must_use]
 pub fn clock(snapshot: &Snapshot, paint: Paint) -> String {
     let system = &snapshot.system;
-    let state = status(system.status);
-    let colour = if state == "synchronised" { GREEN } else { RED };
+    let colour = if system.status == Status::Synchronized { GREEN } else { RED };
+    let state = paint.paint(colour, &system.status.to_string());
     if system.updated.is_none() {
-        return format!("clock    {}", paint.paint(colour, state));
+        return format!("clock    {state}");
     }
     format!(
-        "clock    {}   offset {} ± {}   frequency {}",
-        paint.paint(colour, state),
+        "clock    {state}   offset {} ± {}   frequency {}",
         signed(system.offset),
         magnitude(system.bound),
         ppm(system.frequency),

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ntp_discipline::Status;
 use ntp_types::{Frequency, NtpDuration};
 
 /// Without a sign: `85.10 µs`.
@@ -22,16 +21,6 @@ pub fn signed(duration: NtpDuration) -> String {
 #[must_use]
 pub fn ppm(frequency: Frequency) -> String {
     frequency.to_string()
-}
-
-/// The state of a clock in a word.
-#[must_use]
-pub fn status(status: Status) -> &'static str {
-    match status {
-        Status::Unsynchronized => "unsynchronised",
-        Status::Holdover => "holdover",
-        Status::Synchronized => "synchronised",
-    }
 }
 
 /// `text` in at most `width` columns, cut with an ellipsis.

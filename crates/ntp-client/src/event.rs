@@ -100,7 +100,7 @@ impl fmt::Display for Event {
             Self::Unusable { address, reason, .. } => write!(f, "{address}: {reason}"),
             Self::Stopped { address, code, .. } => write!(f, "{address} refuses service ({code}); not asked again"),
             Self::Judged { address, before, now, .. } => write!(f, "{address}: {now} (was {before})"),
-            Self::StatusChanged { before, now } => write!(f, "clock {} (was {})", word(*now), word(*before)),
+            Self::StatusChanged { before, now } => write!(f, "clock: {now} (was {before})"),
             Self::Suspended { slept } => write!(f, "the machine slept for {:.1} s", slept.as_secs_f64()),
             Self::ClockMoved { by } => write!(f, "somebody else moved the clock by {by} s"),
             Self::Refused(refusal) => write!(f, "clock left alone: {refusal}"),
@@ -108,13 +108,5 @@ impl fmt::Display for Event {
             Self::Replaced { address, replacement: None, .. } => write!(f, "{address} given up"),
             Self::CandidatesWanted { .. } => f.write_str("a pool needs more servers"),
         }
-    }
-}
-
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Unsynchronized => "unsynchronised",
-        Status::Holdover => "in holdover",
-        Status::Synchronized => "synchronised",
     }
 }

@@ -5,6 +5,8 @@
 //! bursts, back-off, kiss-o'-death, matching of replies) and hands every good exchange to the discipline's
 //! [`Engine`](ntp_discipline::Engine), whose commands it returns.
 //!
+//! A whole agent, with sockets and a clock, is `examples/follow.rs`: one loop of a page.
+//!
 //! [`Query`] asks several servers once and lets them vote, without a clock to discipline.
 //!
 //! | kind | methods of [`System`] |

@@ -8,6 +8,8 @@
 //! change to the clock, whoever caused it, with what was really done (a refused command is told by telling nothing); a
 //! server whose reference is ourselves is not handed in.
 
+use core::fmt;
+
 use ntp_types::{Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, Poll, ReferenceId, Stratum};
 
 use crate::policy::{Policy, Refusal};
@@ -82,6 +84,16 @@ pub enum Status {
     Holdover,
     /// Follows its sources.
     Synchronized,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Unsynchronized => "unsynchronised",
+            Self::Holdover => "holdover",
+            Self::Synchronized => "synchronised",
+        })
+    }
 }
 
 /// What an engine knows about one source, as it stands at the instant asked for.

@@ -16,6 +16,7 @@
 //! | [`leap`] | leap seconds: majority, arming, minutes of 61 and 59 seconds |
 //! | [`ledger`] | what was really done to the clock, on the raw time base |
 //! | [`rfc5905`] | the engine of RFC 5905, every stage usable alone |
+//! | [`adaptive`] | the engine that weighs every sample by what its delay says about it: the agent's default |
 //!
 //! ```
 //! use ntp_discipline::{rfc5905, Engine, Policy, Sample, ServerState, SourceOptions, Verdict};

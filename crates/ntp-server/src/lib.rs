@@ -12,6 +12,8 @@
 //! | [`Monitor`] | mode 6 reading for this machine: `ntpq -c rv -p` |
 //! | [`LeapSmear`] | a leap second spread over hours |
 //!
+//! A whole server, with a socket and rules, is `examples/serve.rs`: one loop.
+//!
 //! Versions 1 to 4 are answered in kind, clients (mode 3) in mode 4, symmetric peers (mode 1) in mode 2. No answer is ever
 //! longer than its request, and a server whose clock is not synchronised says so. A request signed with a key of the server's
 //! ([`Server::with_keys`]) gets an answer signed with the same; one signed with another key, or not truly, a crypto-NAK, and

@@ -10,35 +10,40 @@ use ntp_examples::capture::{self, Datagram};
 use ntp_examples::dump::{json, text, unhex};
 use ntp_types::UnixTime;
 
-/// Dissects NTP packets: time (versions 1 to 4), control (mode 6), private (mode 7), the draft of version 5, NTP over PTP.
+/// Dissect NTP packets: time (versions 1 to 4), control (mode 6), private (mode 7), the draft of version 5, NTP over PTP.
 ///
 /// A packet that cannot be read is shown with the reason and does not end the run.
-#[derive(Parser)]
+#[derive(Debug, Parser)]
 #[command(
+    name = "ntp-dump",
     version,
-    after_help = "Examples:\n  xxd -p -c 0 packet.bin | ntp-dump --hex\n  ntp-dump --pcap capture.pcapng --json | jq .transmit_ts"
+    max_term_width = 80,
+    after_help = "\
+Examples:
+  xxd -p -c 0 packet.bin | ntp-dump --hex
+  ntp-dump --pcap capture.pcapng --json | jq .transmit_ts"
 )]
 struct Arguments {
     #[command(flatten)]
     input: Input,
-    /// One JSON object per packet and line.
+    /// One JSON object per packet and line
     #[arg(long)]
     json: bool,
-    /// UDP ports taken from a capture.
+    /// UDP ports taken from a capture
     #[arg(long = "port", value_name = "PORT", default_values_t = [123, 319])]
     ports: Vec<u16>,
-    /// Take every UDP datagram of a capture, whatever its ports.
+    /// Take every UDP datagram of a capture, whatever its ports
     #[arg(long, conflicts_with = "ports")]
     all_ports: bool,
 }
 
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Input {
-    /// Read packets from standard input, one a line in hexadecimal; blank lines and what follows `#` are skipped.
+    /// Read packets from standard input, one a line in hexadecimal; blank lines and what follows `#` are skipped
     #[arg(long)]
     hex: bool,
-    /// Read packets from a capture file, pcap or pcapng; `-` is standard input, as in `tcpdump -w - udp port 123 | ntp-dump --pcap -`.
+    /// Read packets from a capture file, pcap or pcapng; `-` is standard input, as in `tcpdump -w - udp port 123 | ntp-dump --pcap -`
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 }

@@ -29,8 +29,8 @@ Examples:
 The hosts answer inside Rackspace's networks. A positive offset means that this
 machine's clock is behind; nothing is changed.
 
-Exit status: 0 if done and, with --query, at least one host answered; 1 if not;
-2 for wrong arguments."
+Exit status: 0 if done and, with --query, at least one host answered, 1 if
+not, 2 for wrong arguments."
 )]
 struct Arguments {
     /// Regions to show; all without one

@@ -10,29 +10,39 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ntp_examples::{plot, sim};
 use ntp_sim::table::{self, Entry, Line, Polling};
 
-/// Simulated scenarios of the real client and real servers, scored: oscillators, networks, liars and attackers, seeded
-/// and the same to the last bit on every machine.
+/// Run the real client and real servers in simulated scenarios and score them: oscillators, networks, liars and attackers,
+/// seeded and the same to the last bit on every machine.
 #[derive(Debug, Parser)]
-#[command(name = "ntp-sim", version)]
+#[command(
+    name = "ntp-sim",
+    version,
+    max_term_width = 80,
+    after_help = "\
+Examples:
+  ntp-sim --list                                the scenarios
+  ntp-sim false1of4 outage4h --poll free        two of them, 9 seeds each
+  ntp-sim wifi --seeds 1 --plot wifi.svg        one, as a picture
+  ntp-sim --check crates/ntp-sim/table.txt      all, against the table accepted"
+)]
 struct Arguments {
-    /// Scenarios to run; all without any.
+    /// Scenarios to run; all without any
     scenarios: Vec<String>,
-    /// Only list them.
+    /// Only list them
     #[arg(long)]
     list: bool,
-    /// Seeds to run each with.
+    /// Seeds to run each with
     #[arg(long, default_value_t = table::SEEDS, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// With the poll fixed at 6, or free; both without it.
+    /// With the poll fixed at 6, or free; both without it
     #[arg(long, value_enum)]
     poll: Option<Poll>,
-    /// One JSON object per line instead of the table.
+    /// One JSON object per line instead of the table
     #[arg(long)]
     json: bool,
-    /// Write the first scenario's first seed as a plot: offset over time with the error bound as a band.
+    /// Write the first scenario's first seed as a plot: offset over time with the error bound as a band
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// Compare the table with this file instead of printing it; exit 1 and show both where they differ.
+    /// Compare the table with this file instead of printing it; exit 1 and show both where they differ
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
 }

@@ -32,8 +32,8 @@ Examples:
   xen-wallclock persist --dry-run       what would change in sysctl.conf
   xen-wallclock persist                 keep it over restarts (root)
 
-Exit status: 0 if done or nothing is to be done, 1 if not; of status: 0 if NTP
-can set the clock, 1 if not. 2 for wrong arguments."
+Exit status: 0 if done or nothing is to be done, 1 if not; of status: 0 if
+NTP can set the clock, 1 if not. 2 for wrong arguments."
 )]
 struct Arguments {
     /// Look at and change the system below this directory

@@ -8,6 +8,10 @@
 #![no_std]
 #![no_main]
 
+// What a program without std begins and ends with, the same in every proof.
+#[path = "../../../../.ci/no-std-start.rs"]
+mod start;
+
 use core::hint::black_box;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -18,36 +22,6 @@ use ntp_proto::{
     ServerVariables,
 };
 use ntp_types::{LeapIndicator, NtpDuration, NtpTimestamp, Precision, Stratum};
-
-#[cfg(target_arch = "x86_64")]
-core::arch::global_asm!(
-    ".globl _start",
-    "_start: xor ebp, ebp",
-    "and rsp, -16",
-    "call {main}",
-    "mov edi, eax",
-    "mov eax, 60", // exit
-    "syscall",
-    main = sym main
-);
-
-#[cfg(target_arch = "aarch64")]
-core::arch::global_asm!(
-    ".globl _start",
-    "_start: bl {main}",
-    "mov x8, 93", // exit
-    "svc 0",
-    main = sym main
-);
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    extern "C" {
-        fn a_path_to_a_panic_is_left() -> !;
-    }
-    // SAFETY: never called: the program does not link while anything reaches this.
-    unsafe { a_path_to_a_panic_is_left() }
-}
 
 /// 0 when all came out right, else the number of the step that did not.
 extern "C" fn main() -> i32 {
