@@ -42,7 +42,7 @@ fn a_dead_server_holds_nobody_up() {
 
 fn claims<E: Engine>(engine: E, scenario: &Scenario) -> Vec<Second> {
     let start = Clock::new(&scenario.wander, scenario.initial_offset, 1).instant(NtpDuration::ZERO);
-    let responders = scenario.servers.iter().map(Answering::new).collect();
+    let responders = scenario.servers.iter().map(|server| Answering::new(server, None)).collect();
     World::new(scenario, 1, Whole::new(engine, scenario, 1, start), responders).run().1
 }
 
