@@ -239,3 +239,31 @@ fn what_goes_whole_says_so_on_the_wire_and_is_not_numbered() {
         assert!(python.wait().unwrap().success());
     }
 }
+
+/// Datagrams that wait for a neighbour who is not there fill the socket: those without room are told, and it gets empty again.
+#[test]
+fn a_full_send_buffer_is_told_and_lived_through() {
+    if !inside("a_full_send_buffer_is_told_and_lived_through") {
+        return;
+    }
+    ip("link set lo up");
+    ip("link add near type veth peer name end");
+    ip("address add 10.1.0.1/24 dev near");
+    ip("link set end up");
+    ip("link set near up");
+    // The kernel gives more, but not much.
+    let server = bound("0.0.0.0:0", &Options::new().errors(false).send_buffer(1));
+    let client = bound("127.0.0.1:0", &Options::new());
+    let mut batch = Batch::new(64, 48);
+    for _ in 0..64 {
+        assert!(batch.push(&server, "10.1.0.9:9".parse().unwrap(), None, |_| 48));
+    }
+    let report = server.send_batch(&mut batch);
+    assert!(report.sent > 0 && report.blocked > 0, "{report:?}");
+    assert_eq!((report.sent + report.blocked, report.refused), (64, 0));
+    let error = server.send_to(b"x", client.local_addr().unwrap(), None).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    ip("link set near down");
+    server.send_to(b"x", client.local_addr().unwrap(), None).unwrap();
+    assert!(client.receive_within(&mut [0; 4], SECOND).unwrap().is_some());
+}
