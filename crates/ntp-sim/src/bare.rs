@@ -135,7 +135,7 @@ impl Responder for Stamper {
 }
 
 /// Sources that the adaptive engine fuses in these runs.
-pub const SOURCES: usize = 8;
+pub const SOURCES: usize = 16;
 
 /// Runs the adaptive engine with its usual policy through a scenario.
 ///

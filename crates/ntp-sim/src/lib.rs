@@ -48,6 +48,7 @@ pub mod oscillator;
 pub mod random;
 pub mod scenario;
 pub mod server;
+mod several;
 pub mod table;
 pub mod whole;
 pub mod world;

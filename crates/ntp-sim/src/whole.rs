@@ -19,7 +19,7 @@ use crate::server::Server;
 use crate::world::{Asked, Client, Responder, World, PACKET};
 
 /// Sources that the adaptive engine fuses in these runs.
-pub const SOURCES: usize = 8;
+pub const SOURCES: usize = 16;
 /// Server `i` has the address 198.18.0.0 + i, of the block set aside for benchmarks.
 const FIRST_ADDRESS: u32 = 0xc612_0000;
 const PORT: u16 = 123;

@@ -1,0 +1,76 @@
+//! The whole client among servers of which some, or all, are gone.
+
+#![allow(clippy::unwrap_used)] // a test stops at a fault
+
+use std::time::Duration;
+
+use ntp_discipline::{adaptive, rfc5905, Engine, Policy};
+use ntp_sim::clock::Clock;
+use ntp_sim::metrics::Second;
+use ntp_sim::network::When;
+use ntp_sim::scenario::Scenario;
+use ntp_sim::server::{Fault, Server};
+use ntp_sim::whole::{Answering, Whole, SOURCES};
+use ntp_sim::world::World;
+use ntp_types::NtpDuration;
+
+fn near() -> Server {
+    Server::exponential(1e-2, 3e-4)
+}
+
+/// When the client first claimed to be synchronised.
+fn first_claim(scenario: &Scenario, seed: u64) -> usize {
+    let (_, seconds) = ntp_sim::run(scenario, seed);
+    seconds.iter().position(|second| second.bound.is_some()).unwrap()
+}
+
+/// One that left a whole volley unanswered is not waited for; one that is merely late is.
+#[test]
+fn a_dead_server_holds_nobody_up() {
+    let two = Scenario::new("two", "two good servers").server(near()).server(near()).watch(30, 60);
+    for seed in 1..=5 {
+        let alone = first_claim(&two, seed);
+        let dead = near().fault(Fault::Silent(When::since(0.0)));
+        let with_dead = first_claim(&two.clone().server(dead.clone()), seed);
+        assert!(alone <= 4 && with_dead <= 6, "seed {seed}: {alone} and {with_dead} s");
+        // First in the list, it is asked first.
+        let dead_first = Scenario::new("dead", "a dead server, then two good ones").server(dead).watch(30, 60);
+        let with_dead = first_claim(&dead_first.server(near()).server(near()), seed);
+        assert!(with_dead <= 6, "seed {seed}: {with_dead} s");
+    }
+}
+
+fn claims<E: Engine>(engine: E, scenario: &Scenario) -> Vec<Second> {
+    let start = Clock::new(&scenario.wander, scenario.initial_offset, 1).instant(NtpDuration::ZERO);
+    let responders = scenario.servers.iter().map(Answering::new).collect();
+    World::new(scenario, 1, Whole::new(engine, scenario, 1, start), responders).run().1
+}
+
+/// Servers fall silent, or lose their own time: the claim outlives them by the longest holdover, true all the while, and
+/// comes back with them.
+#[test]
+fn a_claim_decays_without_servers_and_comes_back_with_them() {
+    let policy = Policy { maximum_holdover: Duration::from_secs(3_600), ..Policy::default() };
+    let gone = When::between(4_000.0, 12_000.0);
+    for fault in [Fault::Silent(gone), Fault::Unsynchronized(gone)] {
+        for count in [1, 3] {
+            let empty = Scenario::new("gone", "servers go and come back").poll_fixed(6).watch(1_000, 16_000);
+            let scenario = (0..count).fold(empty, |scenario, _| scenario.server(near().fault(fault)));
+            let adaptive = claims(adaptive::Engine::<SOURCES>::new(policy).unwrap(), &scenario);
+            let rfc5905 = claims(rfc5905::Engine::new(policy, rfc5905::Options::default()).unwrap(), &scenario);
+            for (engine, seconds) in [("adaptive", adaptive), ("RFC 5905", rfc5905)] {
+                let what = format!("{engine}, {count} servers, {fault:?}");
+                let claimed = |from: usize, until: usize| seconds[from..until].iter().all(|s| s.bound.is_some());
+                let none = |from: usize, until: usize| seconds[from..until].iter().all(|s| s.bound.is_none());
+                // The last update may be a filter of eight samples old when the servers go.
+                assert!(claimed(3_000, 7_000), "{what}: lost too early");
+                assert!(none(7_700, 12_000), "{what}: stale");
+                assert!(claimed(15_000, 16_000), "{what}: not regained");
+                let grows = seconds[6_900].bound > seconds[5_000].bound;
+                assert!(grows, "{what}: {:?} then {:?}", seconds[5_000].bound, seconds[6_900].bound);
+                let holds = seconds[1_000..].iter().all(|s| s.bound.map_or(true, |bound| s.error.abs() <= bound));
+                assert!(holds || engine != "adaptive", "{what}: not true");
+            }
+        }
+    }
+}
