@@ -17,7 +17,12 @@ impl<K: Kernel> Steered<K> {
         if let Range::Device { .. } = self.range {
             return self.apply_device_step(step, frequency);
         }
+        let has_own = matches!(self.slew, Some(Slew::Own(_)));
         let (frequency, now) = self.set_rate(frequency, Some(step))?;
+        if has_own {
+            // A kernel has dropped it by now; what stands in for one may not have.
+            let _ = self.self_ending(Operation::SelfEndingSlew, 0);
+        }
         let excess = self.settle_stepped(Reading { time: now.time - step, at: now.at });
         self.frequency = Some(frequency);
         Ok(Applied { stepped: step + excess, ..self.booked(now.at) })
