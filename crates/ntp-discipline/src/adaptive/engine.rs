@@ -172,6 +172,7 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         if let Some(source) = sources.get_mut(index) {
             source.reach = reach;
             source.unanswered = source.unanswered.saturating_add(1);
+            source.planner.after_request();
         }
     }
 

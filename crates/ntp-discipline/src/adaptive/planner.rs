@@ -9,8 +9,8 @@ use crate::total::bounded;
 
 /// Exponents of the first intervals, in log2 seconds: a burst, then a start of the frequency. 66 s in all.
 const WARM_UP: [i8; 7] = [1, 1, 1, 2, 3, 4, 5];
-/// Samples at each interval from the shortest on before it grows: as many packets as chrony needs until it asks every
-/// 1024 s, but spread over the time, which tells more of the frequency and of the path.
+/// Requests at each interval from the shortest on before it grows, lost ones too: as many packets as chrony needs until it
+/// asks every 1024 s, but spread over the time, which tells more of the frequency and of the path.
 const HELD: [u32; 4] = [4, 8, 5, 3];
 /// Samples before the average of the present variance is kept, and its forgetting.
 const AVERAGE_FROM: u32 = 12;
@@ -21,7 +21,7 @@ const SAMPLE_VARIANCE: f64 = 1.0 / 6.0;
 const LEAST_SAMPLE: f64 = 1e-14;
 /// The interval grows while the growth stays below these multiples of a sample's variance and of the present one …
 const GROW_SAMPLE: f64 = 5.0;
-const GROW_PRESENT: f64 = 3.0;
+const GROW_PRESENT: f64 = 4.2;
 /// … and shrinks above these.
 const SHRINK_SAMPLE: f64 = 14.0;
 const SHRINK_PRESENT: f64 = 15.0;
@@ -33,7 +33,7 @@ pub(crate) struct Planner {
     samples: u32,
     /// Average of the variance just after a sample.
     present: f64,
-    /// Samples at this interval.
+    /// Requests at this interval.
     held: u32,
 }
 
@@ -50,6 +50,11 @@ impl Planner {
         self.poll
     }
 
+    /// A request was sent.
+    pub(crate) fn after_request(&mut self) {
+        self.held = self.held.saturating_add(1);
+    }
+
     /// After a sample: `variance` is that of the estimate after so many seconds, `spread` the path's typical excess,
     /// `shared` the number of sources that share the work.
     pub(crate) fn after_sample(&mut self, variance: Growth<'_>, spread: f64, shared: f64, min: Poll, max: Poll) {
@@ -57,6 +62,7 @@ impl Planner {
         let index = usize::try_from(self.samples).unwrap_or(usize::MAX).saturating_sub(1);
         if let Some(&exponent) = WARM_UP.get(index) {
             self.poll = Poll::from_log2(exponent.min(min.log2()));
+            self.held = 0;
             return;
         }
         let now = variance(0.0);
@@ -71,7 +77,7 @@ impl Planner {
         let (longer, same) = (growth(poll.longer()), growth(poll));
         let steps = usize::try_from(poll.log2() - min.log2()).unwrap_or_default();
         let held = HELD.get(steps).or(HELD.last()).copied().unwrap_or_default();
-        let next = if self.held >= held && longer < GROW_SAMPLE * sample && longer < GROW_PRESENT * self.present {
+        let next = if self.held > held && longer < GROW_SAMPLE * sample && longer < GROW_PRESENT * self.present {
             poll.longer()
         } else if self.samples > AVERAGE_FROM && (same > SHRINK_SAMPLE * sample || same > SHRINK_PRESENT * self.present)
         {
@@ -80,12 +86,36 @@ impl Planner {
             poll
         };
         let next = bounded(next, min, max);
-        self.held = if next == self.poll { self.held.saturating_add(1) } else { 0 };
-        self.poll = next;
+        if next != self.poll {
+            (self.poll, self.held) = (next, 0);
+        }
     }
 
     /// Something unexpected was seen: look again soon.
     pub(crate) fn hurry(&mut self, min: Poll) {
         self.poll = self.poll.min(min);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Samples until the longest interval, of so many requests each.
+    fn samples_until_longest(requests: u32) -> u32 {
+        let (min, max) = (Poll::from_log2(6), Poll::from_log2(10));
+        let mut planner = Planner::new(min);
+        while planner.poll() < max && planner.samples < 100 {
+            (0..requests).for_each(|_| planner.after_request());
+            planner.after_sample(&|_| 1e-10, 1e-3, 1.0, min, max);
+        }
+        planner.samples
+    }
+
+    #[test]
+    fn lost_requests_count_as_those_answered() {
+        assert_eq!(samples_until_longest(1), 8 + 5 + 9 + 6 + 4);
+        // From where the present variance is known.
+        assert_eq!(samples_until_longest(10), 12 + 3);
     }
 }
