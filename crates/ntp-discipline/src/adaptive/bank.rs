@@ -36,6 +36,8 @@ pub(crate) const LEAST_VARIANCE: f64 = 1e-24;
 /// The largest offset from the origin, in seconds (317 years), and the largest variance of one.
 const MOST_OFFSET: f64 = 1e10;
 const MOST_OFFSET_VARIANCE: f64 = 1e20;
+/// The closest correlation of offset and frequency: the covariance stays regular whatever the rounding.
+const MOST_CORRELATION: f64 = 0.999_999;
 
 /// Mean and covariance of offset and frequency.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -68,10 +70,17 @@ impl Estimate {
 
     /// The same within what any clock can be: whatever is put in, nothing here grows until it is no number.
     pub(crate) fn bounded(self) -> Self {
+        let Self { offset, frequency, xx, xf, ff } = self;
+        let variances = xx > LEAST_VARIANCE && xx < MOST_OFFSET_VARIANCE && ff > LEAST_VARIANCE && ff < 1.0;
+        let means = offset.abs() < MOST_OFFSET && frequency.abs() < 1.0;
+        // Cauchy and Schwarz hold to rounding.
+        if variances && means && xf * xf < MOST_CORRELATION * MOST_CORRELATION * xx * ff {
+            return self;
+        }
         let xx = within(self.xx, LEAST_VARIANCE, MOST_OFFSET_VARIANCE);
         let ff = within(self.ff, LEAST_VARIANCE, 1.0);
-        // Cauchy and Schwarz hold to rounding; where a bound broke them, the covariance gives way.
-        let most = 0.999_999 * libm::sqrt(xx * ff);
+        // Where a bound broke them, the covariance gives way.
+        let most = MOST_CORRELATION * libm::sqrt(xx * ff);
         let xf = within(self.xf, -most, most);
         let offset = within(self.offset, -MOST_OFFSET, MOST_OFFSET);
         Self { offset, frequency: within(self.frequency, -1.0, 1.0), xx, xf, ff }
@@ -225,6 +234,11 @@ impl Bank {
     /// Mean and covariance of all members, `elapsed` seconds on.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
         mixture(&self.members, &self.weights, elapsed)
+    }
+
+    /// The mean offset.
+    pub(crate) fn offset(&self) -> f64 {
+        self.members.iter().zip(&self.weights).map(|(member, weight)| weight * member.offset).sum()
     }
 
     /// The same of the members that carry weight: what planning goes by.

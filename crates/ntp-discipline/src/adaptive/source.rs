@@ -223,7 +223,7 @@ impl Source {
                 self.path.scatters(0.0);
             }
             self.witness.update(offset, delay, &self.path);
-            self.path.follow(offset - self.witness.estimate(0.0).offset);
+            self.path.follow(offset - self.witness.offset());
         }
         if self.path.has_changed() {
             self.witness.rebase(&self.path);
@@ -258,7 +258,7 @@ impl Source {
             }
             self.at = sample.at;
             self.witness.update(sample.offset, sample.delay, &self.path);
-            self.path.follow(sample.offset - self.witness.estimate(0.0).offset);
+            self.path.follow(sample.offset - self.witness.offset());
         }
     }
 
@@ -295,4 +295,31 @@ fn is_gross(observation: &Observation, estimate: &Estimate, widest: f64, again: 
     let deviation = libm::sqrt(estimate.xx.max(widest) + observation.softness * observation.softness);
     let margin = GROSS * deviation + if again { 0.0 } else { observation.spread };
     (observation.offset - estimate.offset).abs() > observation.half_width + margin
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use ntp_types::{NtpTimestamp, Precision, RoundTrip};
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_400_ppm_slow_is_right_after_four_samples() {
+        let mut source = Source::open(SourceOptions::default());
+        for (second, queued) in [(0, 1.0e-5_f64), (2, 1.1e-4), (4, 2.4e-4), (6, 5e-5)] {
+            let sent = Instant::from_nanos(second * 1_000_000_000);
+            let unset = NtpTimestamp::from_bits(0);
+            let trip = RoundTrip { t1: unset, t2: unset, t3: unset, t4: unset };
+            let received = sent + Duration::from_millis(1);
+            let sample = Sample::new(trip, Precision::default(), ServerState::default(), sent, received);
+            let truth = 400e-6 * sample.at().since(Instant::ZERO).as_secs_f64();
+            source.take(&sample, truth + 0.1 * queued, 1e-3 + queued, (0.0, UNKNOWN_FREQUENCY));
+            if second == 6 {
+                let error = source.estimate(sample.at()).offset - truth;
+                assert!(error.abs() < 1e-4, "{error}");
+            }
+        }
+    }
 }

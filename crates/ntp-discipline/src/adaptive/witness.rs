@@ -154,7 +154,7 @@ impl Witness {
             let Hypothesis { bank, queues, ln_weight, .. } = hypothesis;
             let delay_evidence = DELAY_EVIDENCE * queues.ln_density(&observation);
             *ln_weight = MEMORY * *ln_weight + bank.update(&observation) + delay_evidence;
-            queues.learn(&observation, bank.estimate(0.0).offset);
+            queues.learn(&observation, bank.offset());
         }
         // Relative to the best base, so that bases are told apart also while queues seem never to be empty.
         let best = self.each.iter().filter(|h| !h.filled).map(|h| h.ln_weight).fold(f64::NEG_INFINITY, f64::max);
@@ -169,6 +169,11 @@ impl Witness {
     /// Mean and covariance, `elapsed` seconds on.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
         self.merged.estimate(elapsed)
+    }
+
+    /// The mean offset.
+    pub(crate) fn offset(&self) -> f64 {
+        self.merged.offset()
     }
 
     /// The same of what carries weight: what planning goes by.
