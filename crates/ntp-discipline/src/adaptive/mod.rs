@@ -20,7 +20,7 @@
 //! - **Slew.** Over as long as balances time and frequency error, from a breath to three polls.
 //!
 //! What bounds it: at the polls it chooses from 64 to 1024 s, a filter of particles that is told wander, queues and base
-//! errs by 0.21 ms RMS behind 1 ms queues and 2.8 ms behind 50 ms ones (this estimator: 0.25 and 3.9 in the scored
+//! errs by 0.21 ms RMS behind 1 ms queues and 2.8 ms behind 50 ms ones (this estimator: 0.25 and 3.7 in the scored
 //! table's `wan1ms` and `jit50ms`), and by 0.17 ms in the hours after a start (`off10s`: 0.19).
 //!
 //! Everything is `f64` through `libm`, of inputs that are whole numbers: finite by construction and bit-identical

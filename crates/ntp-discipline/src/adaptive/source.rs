@@ -11,8 +11,8 @@ use super::path::Path;
 use super::planner::Planner;
 use super::witness::Witness;
 
-/// Variance of the frequency before anything is known: (200 ppm)².
-pub(crate) const UNKNOWN_FREQUENCY: f64 = 4e-8;
+/// Variance of the frequency before anything is known: (100 ppm)².
+pub(crate) const UNKNOWN_FREQUENCY: f64 = 1e-8;
 /// Samples further from the estimate than the interval, this many deviations and a typical excess do not belong to it. Two
 /// of them in a row start the witness anew.
 const GROSS: f64 = 3.0;
