@@ -6,8 +6,11 @@ use ntp_clock::{rescue, ClockError, ReadClock, Reading, SlewPolicy, SteerClock, 
 use ntp_net::Poller;
 use ntp_types::{Applied, ClockCommand, Instant};
 
-/// Long enough for a clock that only jumps from wait to wait to show it.
-const A_MOMENT: Duration = Duration::from_millis(30);
+/// Long enough for a clock that only jumps from wait to wait to show it, on a busy machine too.
+const A_MOMENT: Duration = Duration::from_millis(150);
+
+/// How often it is looked for, where the machine itself paused meanwhile.
+const LOOKS: usize = 4;
 
 /// After so long a host that has not shown itself to be simulated is taken for a real one.
 const BENEFIT_OF_DOUBT: Duration = Duration::from_secs(1);
@@ -52,8 +55,12 @@ impl MachineClock {
         } else if let Some(start) = Clocks::now(uptime, || machine.told())? {
             machine.host = Host::Doubtful(start);
             // Before anything is sent whose answer would have to wait. If it cannot wait, the first second will tell.
-            let _ = Poller::new().wait(Some(A_MOMENT));
-            machine.look()?;
+            for _ in 0..LOOKS {
+                let _ = Poller::new().wait(Some(A_MOMENT));
+                if machine.look()? {
+                    break;
+                }
+            }
         }
         Ok(machine)
     }
@@ -75,17 +82,23 @@ impl MachineClock {
         }
     }
 
-    /// Looks again at what is behind the calls, while that is in doubt.
-    fn look(&mut self) -> Result<(), ClockError> {
-        let Host::Doubtful(start) = self.host else { return Ok(()) };
+    /// Looks again at what is behind the calls, while that is in doubt. False where nothing could be seen because the kernel's
+    /// time went on alone, in a simulator's pause or in sleep: then it is looked for anew from here.
+    fn look(&mut self) -> Result<bool, ClockError> {
+        let Host::Doubtful(start) = self.host else { return Ok(true) };
         let (told, passed) = start.elapsed(|| self.told(), uptime)?;
         if passed.is_some_and(|passed| is_ahead(told, passed)) {
             self.host = Host::Simulated;
             self.clock.set_policy(SlewPolicy::guarded());
+        } else if passed.is_some_and(|passed| is_ahead(passed, told)) {
+            if let Some(start) = Clocks::now(uptime, || self.told())? {
+                self.host = Host::Doubtful(start);
+                return Ok(false);
+            }
         } else if told >= BENEFIT_OF_DOUBT {
             self.stand_guard();
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -113,10 +126,11 @@ impl Clocks {
     }
 }
 
-/// Whether the program was told of more time than `passed` for the kernel, which no kernel does: sleep only adds to its own.
-fn is_ahead(told: Duration, passed: Duration) -> bool {
+/// Whether one clock went on by more than the other beyond doubt. No kernel lets what the program is told be the longer:
+/// sleep only adds to its own.
+fn is_ahead(one: Duration, other: Duration) -> bool {
     // The file counts in hundredths, and the raw clock is some hundred ppm off.
-    told > passed + Duration::from_millis(20) + passed / 100
+    one > other + Duration::from_millis(20) + other / 100
 }
 
 /// How long the machine runs, by the kernel's file. Source: proc_uptime(5).

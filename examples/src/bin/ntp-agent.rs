@@ -44,8 +44,9 @@ Examples:
   ntp-agent --region DFW --duration 60 --json      a minute, for a program
   ntp-agent --config /etc/ntp.conf --clock system --adjust   the real thing
 
-Exit status: 0 if the clock is synchronised at the end (in the
-demonstration: and truly within its bounds), 1 if not, 2 for wrong arguments."
+Exit status: 0 if the clock is synchronised at the end or was and is held over
+(in the demonstration: and truly within its bounds), 1 if not, 2 for wrong
+arguments."
 )]
 struct Arguments {
     /// A server; may be given more than once

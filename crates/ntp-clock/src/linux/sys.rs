@@ -50,8 +50,14 @@ pub(crate) fn clock_gettime(clock: ClockId) -> Result<UnixTime, Errno> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a live timespec that nothing else refers to; the call writes it and keeps no pointer.
     check(unsafe { libc::clock_gettime(clock_id(clock), &mut time) })?;
-    let nanos = u32::try_from(time.tv_nsec).map_err(|_| Errno::EINVAL)?;
-    UnixTime::new(i64::from(time.tv_sec), nanos).ok_or(Errno::EINVAL)
+    unix_time(i64::from(time.tv_sec), i64::from(time.tv_nsec))
+}
+
+/// No kernel counts nanoseconds past the second; what is preloaded may.
+fn unix_time(seconds: i64, nanos: i64) -> Result<UnixTime, Errno> {
+    let (carry, nanos) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
+    let seconds = seconds.checked_add(carry).ok_or(Errno::EOVERFLOW)?;
+    UnixTime::new(seconds, u32::try_from(nanos).map_err(|_| Errno::EINVAL)?).ok_or(Errno::EINVAL)
 }
 
 pub(crate) fn clock_settime(clock: ClockId, time: UnixTime) -> Result<(), Errno> {
@@ -387,4 +393,20 @@ fn stand_guard(pipe: c_int) -> ! {
     restore();
     // SAFETY: no pointers are involved; nothing of the parent's is flushed or dropped.
     unsafe { libc::_exit(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nanoseconds_past_the_second_are_carried() {
+        for (seconds, nanos, told) in
+            [(5, 999_999_999, (5, 999_999_999)), (5, 1_000_000_101, (6, 101)), (5, -1, (4, 999_999_999))]
+        {
+            let time = unix_time(seconds, nanos).unwrap();
+            assert_eq!((time.seconds(), time.nanos()), told);
+        }
+        assert_eq!(unix_time(i64::MAX, 1_000_000_000), Err(Errno::EOVERFLOW));
+    }
 }

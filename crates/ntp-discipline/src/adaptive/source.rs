@@ -11,8 +11,9 @@ use super::path::Path;
 use super::planner::Planner;
 use super::witness::Witness;
 
-/// Variance of the frequency before anything is known: (100 ppm)².
-pub(crate) const UNKNOWN_FREQUENCY: f64 = 1e-8;
+/// Variance of the frequency before anything is known, (75 ppm)², and when it may have jumped, (100 ppm)².
+pub(crate) const UNKNOWN_FREQUENCY: f64 = 5.6e-9;
+const JUMPED_FREQUENCY: f64 = 1e-8;
 /// Samples further from the estimate than the interval, this many deviations and a typical excess do not belong to it. Two
 /// of them in a row start the witness anew.
 const GROSS: f64 = 3.0;
@@ -205,7 +206,7 @@ impl Source {
             };
             self.settle(sample.received);
             // Whether it was time or its rate that jumped the two will tell.
-            self.replay = Replay::new((estimate.frequency, UNKNOWN_FREQUENCY));
+            self.replay = Replay::new((estimate.frequency, JUMPED_FREQUENCY));
             self.replay.push(before);
             self.witness.forget();
             self.start_again(earlier);
