@@ -23,6 +23,12 @@ use crate::stop::Stop;
 use crate::text;
 use crate::view::View;
 
+/// How long to wait for the end of a slew that far away: waits are counted by the clock that is slewed, and by a slow one they
+/// would be too long. So it is approached.
+fn ahead_of(end: Duration) -> Duration {
+    (end - end / 16).max(Duration::from_millis(1))
+}
+
 /// A wait is never longer, so that a signal that came just before it is heard.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -214,7 +220,8 @@ impl<E: Engine> Agent<E> {
                 return Ok(());
             }
             let redraw = shown.and_then(|shown| Some(shown + refresh?));
-            let wake = [self.system.next_timeout(), self.clock.next_timeout(), self.roster.next_timeout(), redraw, end];
+            let clock = self.clock.next_timeout().map(|end| now + ahead_of(end.since(now)));
+            let wake = [self.system.next_timeout(), clock, self.roster.next_timeout(), redraw, end];
             let wait = wake.into_iter().flatten().min().map_or(LONGEST_WAIT, |at| at.since(now).min(LONGEST_WAIT));
             self.poller.clear();
             self.ports.register(&mut self.poller);
