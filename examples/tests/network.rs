@@ -9,8 +9,9 @@
 mod host;
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -103,21 +104,29 @@ impl Relay {
     }
 }
 
-/// The agent for so long against a server of ours behind a relay: its last status, and its summary.
+/// The agent for so long against a server of ours in this process, behind a relay: its last status, and its summary.
 fn agent_through(harm: Harm, seconds: &str) -> (Value, Value) {
     let mut servers = Servers::on_loopback(&[NtpDuration::ZERO]).unwrap();
-    let mut relay = Relay::new(servers.addresses().unwrap()[0], harm);
+    let relay = Relay::new(servers.addresses().unwrap()[0], harm);
+    let mut poller = Poller::new();
+    let serve = move || {
+        poller.clear();
+        servers.register(&mut poller);
+        poller.wait(Some(Duration::from_micros(500))).unwrap();
+        servers.serve(&poller, ntp_types::Instant::ZERO);
+    };
+    agent_behind(relay, serve, seconds)
+}
+
+/// The same with the relay's server served by `serve`, turn by turn.
+fn agent_behind(mut relay: Relay, mut serve: impl FnMut() + Send, seconds: &str) -> (Value, Value) {
     let address = relay.front.local_addr().unwrap().to_string();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut poller = Poller::new();
             while !is_over.load(Ordering::Relaxed) {
                 relay.turn();
-                poller.clear();
-                servers.register(&mut poller);
-                poller.wait(Some(Duration::from_micros(500))).unwrap();
-                servers.serve(&poller, ntp_types::Instant::ZERO);
+                serve();
             }
         });
         let output = Command::new(env!("CARGO_BIN_EXE_ntp-agent"))
@@ -154,6 +163,32 @@ fn corruption_is_lived_with() {
     let (status, summary) = agent_through(harm, "15");
     println!("{summary}\n{}", status["sources"][0]);
     assert_eq!(summary["good"], true, "{summary}");
+    assert!(summary["machine_offset"].as_f64().unwrap().abs() < 0.05, "{summary}");
+}
+
+/// `ntp-serve` behind all of it answers what is whole, and ends well.
+#[test]
+fn a_server_lives_with_all_of_it() {
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_ntp-serve"))
+        .args(["--listen", "127.0.0.1:0", "--stratum", "3"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(serve.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let address =
+        line.strip_prefix("serving on ").and_then(|rest| rest.split(',').next()).unwrap_or_else(|| panic!("{line}"));
+    let harm = Harm { lost: 10, doubled: 5, corrupted: 10, delay: Duration::from_millis(5) };
+    let relay = Relay::new(address.parse().unwrap(), harm);
+    let (status, summary) = agent_behind(relay, || std::thread::sleep(Duration::from_micros(500)), "12");
+    let source = &status["sources"][0];
+    assert!(Command::new("kill").arg(serve.id().to_string()).status().unwrap().success());
+    let ended = serve.wait_with_output().unwrap();
+    let counts = String::from_utf8_lossy(&ended.stdout);
+    println!("{summary}\n{source}\n{counts}");
+    assert!(ended.status.success(), "{counts}");
+    assert!(source["accepted"].as_u64().unwrap() > 30, "{source}");
     assert!(summary["machine_offset"].as_f64().unwrap().abs() < 0.05, "{summary}");
 }
 

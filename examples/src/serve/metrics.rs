@@ -70,6 +70,7 @@ fn text(shared: &Shared) -> Result<String, std::fmt::Error> {
     registry.register("datagrams", help, outcomes);
     let plain = [
         ("received", "Datagrams received", counters.received),
+        ("signed", "Answers and kisses with a MAC", counters.signed),
         ("sent", "Answers handed to the kernel", sent.sent),
         ("refused", "Answers the kernel refused", sent.refused),
         ("blocked", "Answers without room in the socket", sent.blocked),
