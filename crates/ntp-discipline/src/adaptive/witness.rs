@@ -21,6 +21,8 @@ use super::queues::Queues;
 const BASES: usize = 8;
 const NUMBERS: [f64; BASES] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
 const COUNT: f64 = 8.0;
+/// A sample that took this many typical excesses longer came by a longer way.
+const DETOUR: f64 = 4.0;
 /// One hypothesis for each, and one that queues are never empty.
 const HYPOTHESES: usize = BASES + 1;
 /// The bases first reach this many times what may not have been seen of the base below the smallest delay, …
@@ -286,8 +288,10 @@ fn outside(weights: impl Iterator<Item = f64>) -> usize {
 impl Hypothesis {
     fn observe(&self, offset: f64, delay: f64, softness: f64, believed: &Estimate, path: &Path) -> Observation {
         let half_width = 0.5 * (delay - self.base).max(0.0) + STAMP_NOISE;
-        let (spread, filled) = (path.spread(), self.filled);
-        let tilted = path.shows_queues() && !filled;
+        let spread = path.spread();
+        // What took so much longer came by a longer way, and says nothing of the queues.
+        let filled = self.filled && half_width <= DETOUR * spread;
+        let tilted = path.shows_queues() && !self.filled;
         let tilt = if tilted { self.queues.tilt(half_width, spread, offset, believed) } else { 0.0 };
         Observation { offset, half_width, softness, tilt, spread, filled }
     }
