@@ -9,7 +9,7 @@ const SCENE: &str = "
     $AGENT --json --server 127.0.0.2 --server 127.0.0.3 --server 127.0.0.4 --minpoll 0 --maxpoll 0 --duration 60 |
         $SERVE --user root --listen 127.0.0.1:123 --from-agent >from-agent.out 2>&1 &
     for second in $(seq 30); do sleep 1; $QUERY --timeout 0.5 127.0.0.1 >/dev/null && break; done
-    sleep 2";
+    sleep 7";
 
 #[test]
 fn ntpq_shows_what_it_should() {
