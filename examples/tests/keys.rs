@@ -2,49 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests
 #![cfg(target_os = "linux")]
 
+mod serving;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
+use serving::Serve;
 
 /// A server that answers nobody without a key.
-struct Serve {
-    child: Child,
-    address: String,
-}
-
-impl Serve {
-    fn start(keys: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ntp-serve"))
-            .args(["--listen", "127.0.0.1:0", "--stratum", "3", "--require-key", "--keys"])
-            .arg(keys)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("serving on ").and_then(|rest| rest.split(',').next()).expect(&line);
-        Self { address: address.into(), child }
-    }
-
-    /// Ends it; what it printed.
-    fn stop(mut self) -> String {
-        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
-        let mut printed = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-        printed
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn serve(keys: &Path) -> Serve {
+    Serve::start(&["--stratum", "3", "--require-key", "--keys", keys.to_str().unwrap()])
 }
 
 /// A directory with the keys of both sides, others' under the same ids, and the first for everybody to read.
@@ -73,7 +43,8 @@ fn query(server: &str, arguments: &[&str], directory: &Path) -> (bool, String) {
 #[test]
 fn a_query_gets_time_with_the_key_and_the_reason_without() {
     let directory = keys();
-    let serve = Serve::start(&directory.path().join("right"));
+    let serve = serve(&directory.path().join("right"));
+    let server = serve.address.to_string();
     for (arguments, is_good, reason) in [
         (&["--keys", "right", "--key", "1"][..], true, "1 of 1 agree"),
         (&["--keys", "right", "--key", "2", "--ntp-version", "3"], true, "1 of 1 agree"),
@@ -85,10 +56,10 @@ fn a_query_gets_time_with_the_key_and_the_reason_without() {
         (&["--keys", "open", "--key", "2"], false, "line 2: unknown key type `TIGER`"),
         (&["--key", "1"], false, "--keys"),
     ] {
-        let (succeeded, text) = query(&serve.address, arguments, directory.path());
+        let (succeeded, text) = query(&server, arguments, directory.path());
         assert!(succeeded == is_good && text.contains(reason), "{arguments:?}: {text}");
     }
-    let printed = serve.stop();
+    let (_, printed) = serve.stop();
     assert!([", signed 3\n", "crypto_naks", "unsigned"].iter().all(|words| printed.contains(words)), "{printed}");
 }
 
@@ -106,13 +77,14 @@ fn agent(arguments: &[&str], directory: &Path) -> (bool, String) {
 #[test]
 fn an_agent_is_told_of_keys_by_its_arguments_or_by_a_file() {
     let directory = keys();
-    let serve = Serve::start(&directory.path().join("right"));
-    let server = format!("server 127.0.0.1 port {} ", serve.address.rsplit(':').next().unwrap());
-    fs::write(directory.path().join("chrony.conf"), format!("{server} key 2 xleave\nkeyfile chrony.keys\n")).unwrap();
+    let serve = serve(&directory.path().join("right"));
+    let server = serve.address.to_string();
+    let line = format!("server 127.0.0.1 port {} ", serve.address.port());
+    fs::write(directory.path().join("chrony.conf"), format!("{line} key 2 xleave\nkeyfile chrony.keys\n")).unwrap();
     fs::write(directory.path().join("chrony.keys"), "2 AES128 HEX:2b7e151628aed2a6abf7158809cf4f3c\n").unwrap();
     for (arguments, is_good, said) in [
-        (&["--server", &serve.address, "--keys", "right", "--key", "1"][..], true, "synchronised"),
-        (&["--server", &serve.address, "--keys", "wrong", "--key", "1"], false, "crypto-NAK"),
+        (&["--server", &server, "--keys", "right", "--key", "1"][..], true, "synchronised"),
+        (&["--server", &server, "--keys", "wrong", "--key", "1"], false, "crypto-NAK"),
         (&["--config", "chrony.conf"], true, "synchronised"),
         // The key of --keys comes before that of the file's own.
         (&["--config", "chrony.conf", "--keys", "wrong"], false, "crypto-NAK"),

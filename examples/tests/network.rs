@@ -7,11 +7,11 @@
 #[path = "interop/host.rs"]
 #[allow(dead_code)] // made for another test, which needs all of it
 mod host;
+mod serving;
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use ntp_examples::demo::Servers;
 use ntp_net::Poller;
 use ntp_types::NtpDuration;
 use serde_json::Value;
+use serving::Serve;
 
 /// What is done to one datagram of so many, and how long each is held up at most.
 #[derive(Clone, Copy)]
@@ -169,25 +170,14 @@ fn corruption_is_lived_with() {
 /// `ntp-serve` behind all of it answers what is whole, and ends well.
 #[test]
 fn a_server_lives_with_all_of_it() {
-    let mut serve = Command::new(env!("CARGO_BIN_EXE_ntp-serve"))
-        .args(["--listen", "127.0.0.1:0", "--stratum", "3"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(serve.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    let address =
-        line.strip_prefix("serving on ").and_then(|rest| rest.split(',').next()).unwrap_or_else(|| panic!("{line}"));
+    let serve = Serve::start(&["--stratum", "3"]);
     let harm = Harm { lost: 10, doubled: 5, corrupted: 10, delay: Duration::from_millis(5) };
-    let relay = Relay::new(address.parse().unwrap(), harm);
+    let relay = Relay::new(serve.address, harm);
     let (status, summary) = agent_behind(relay, || std::thread::sleep(Duration::from_micros(500)), "12");
     let source = &status["sources"][0];
-    assert!(Command::new("kill").arg(serve.id().to_string()).status().unwrap().success());
-    let ended = serve.wait_with_output().unwrap();
-    let counts = String::from_utf8_lossy(&ended.stdout);
+    let (ended, counts) = serve.stop();
     println!("{summary}\n{source}\n{counts}");
-    assert!(ended.status.success(), "{counts}");
+    assert!(ended.success(), "{counts}");
     assert!(source["accepted"].as_u64().unwrap() > 30, "{source}");
     assert!(summary["machine_offset"].as_f64().unwrap().abs() < 0.05, "{summary}");
 }

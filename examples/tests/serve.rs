@@ -2,89 +2,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests
 #![cfg(target_os = "linux")]
 
+mod serving;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ntp_net::{Options, Socket, Stamp};
 use ntp_proto::{ClientRequest, Packet};
 use ntp_types::{KissCode, LeapIndicator, NtpDuration, NtpTimestamp};
-
-/// A running server; killed when the test fails.
-struct Serve {
-    child: Child,
-    address: SocketAddr,
-    errors: BufReader<std::process::ChildStderr>,
-}
+use serving::Serve;
 
 /// What an agent says that follows servers which announce a leap second.
 const SYNCHRONIZED: &str = r#"{"type":"status","status":"synchronised","leap":"insert","stratum":3,"reference_id":"c0000201","root_delay":0.01,"root_dispersion":0.002}"#;
-
-impl Serve {
-    /// From the agent.
-    fn hear(&mut self, lines: &str) {
-        let pipe = self.child.stdin.as_mut().unwrap();
-        writeln!(pipe, "{lines}").unwrap();
-        pipe.flush().unwrap();
-    }
-
-    fn start(arguments: &[&str]) -> Self {
-        Self::start_under(&[], arguments)
-    }
-
-    /// As the child of another program.
-    fn start_under(before: &[&str], arguments: &[&str]) -> Self {
-        let mut words = before.iter().copied().chain([env!("CARGO_BIN_EXE_ntp-serve")]);
-        let mut child = Command::new(words.next().unwrap())
-            .args(words)
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut errors = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        errors.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("serving on ").and_then(|rest| rest.split(',').next()).expect(&line);
-        Self { address: address.parse().unwrap(), child, errors }
-    }
-
-    fn memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    /// Ends it as an operator would; what it printed.
-    fn stop(mut self) -> (ExitStatus, String) {
-        self.signal("-TERM");
-        let start = Instant::now();
-        let mut printed = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-        let status = self.child.wait().unwrap();
-        assert!(start.elapsed() < Duration::from_secs(5), "it took {:?} to end", start.elapsed());
-        (status, printed)
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
 
 fn client(server: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

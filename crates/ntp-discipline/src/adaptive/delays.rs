@@ -82,14 +82,17 @@ impl Delays {
 
     /// The base of a path whose queues are never empty, by the quartiles; below all that was seen.
     pub(crate) fn filled_base(&self) -> f64 {
-        let at = |index: usize| f64::from(self.sorted.get(index).copied().unwrap_or_default());
-        let between_quartiles = at(3 * self.len / 4) - at(self.len / 4);
+        let between_quartiles = self.ranked(3 * self.len / 4) - self.ranked(self.len / 4);
         (self.median() - QUARTILES * between_quartiles).min(self.base() - LEAST_FILL * self.spread())
     }
 
     fn median(&self) -> f64 {
-        let at = |index: usize| f64::from(self.sorted.get(index).copied().unwrap_or_default());
-        0.5 * (at((self.len - 1) / 2) + at(self.len / 2))
+        0.5 * (self.ranked((self.len - 1) / 2) + self.ranked(self.len / 2))
+    }
+
+    /// The delay of that rank, from 0.
+    fn ranked(&self, rank: usize) -> f64 {
+        f64::from(self.sorted.get(rank).copied().unwrap_or_default())
     }
 
     /// The rise of the base, in seconds, if the last eight delays stand clear of all older ones.
