@@ -1,0 +1,237 @@
+//! What bounds the estimator: a filter that is told all it has to guess, on the very samples that the real client took.
+//!
+//! It is told base delay and wander, and that queues are exponential and alike both ways, so that a sample's offset is off by
+//! anything up to half its excess with equal chance. It steers nothing: its error is that of a clock that could be set to its
+//! estimate at once. Only scenarios of one server, exponential queues and a random walk of the frequency are so simple.
+//!
+//!     cargo run --release -p ntp-sim --example told [SEEDS]
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ntp_discipline::{adaptive, Policy};
+use ntp_sim::clock::Clock;
+use ntp_sim::metrics::median;
+use ntp_sim::network::{Event, Queue};
+use ntp_sim::oscillator::{Oscillator, Wander};
+use ntp_sim::scenario::Scenario;
+use ntp_sim::table::{entries, Entry};
+use ntp_sim::whole::{Answering, Whole, SOURCES};
+use ntp_sim::world::{Client, World, PACKET};
+use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
+
+/// Seeds without an argument.
+const SEEDS: u64 = 9;
+
+/// One answer: true time less the raw clock's, and the round trip, in seconds.
+struct Measured {
+    second: f64,
+    offset: f64,
+    delay: f64,
+}
+
+/// The real client, and what it measured.
+struct Recorded {
+    client: Whole<adaptive::Engine<SOURCES>>,
+    start: Instant,
+    /// True time then.
+    epoch: NtpTimestamp,
+    /// The transmit timestamp of the last request, which an answer repeats, and the raw clock then.
+    asked: (NtpTimestamp, Instant),
+    measured: Rc<RefCell<Vec<Measured>>>,
+}
+
+impl Recorded {
+    fn raw(&self, at: Instant) -> f64 {
+        at.since(self.start).as_secs_f64()
+    }
+}
+
+impl Client for Recorded {
+    fn poll_transmit(
+        &mut self,
+        now: Instant,
+        time: NtpTimestamp,
+        nonce: u64,
+        out: &mut [u8; PACKET],
+    ) -> Option<(usize, usize)> {
+        let sent = self.client.poll_transmit(now, time, nonce, out)?;
+        self.asked = (timestamp(out, 40)?, now);
+        Some(sent)
+    }
+
+    fn handle_datagram(&mut self, server: usize, bytes: &[u8], time: NtpTimestamp, now: Instant) {
+        let (origin, sent) = self.asked;
+        if let (Some(t1), Some(t2), Some(t3)) = (timestamp(bytes, 24), timestamp(bytes, 32), timestamp(bytes, 40)) {
+            if t1 == origin {
+                let since = |at: NtpTimestamp| (at - self.epoch).to_seconds_f64();
+                let (up, down) = (since(t2) - self.raw(sent), since(t3) - self.raw(now));
+                let second = 0.5 * (since(t2) + since(t3));
+                self.measured.borrow_mut().push(Measured { second, offset: 0.5 * (up + down), delay: up - down });
+            }
+        }
+        self.client.handle_datagram(server, bytes, time, now);
+    }
+
+    fn handle_suspended(&mut self, slept: Duration, now: Instant) {
+        self.client.handle_suspended(slept, now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.client.handle_timeout(now);
+    }
+
+    fn poll_command(&mut self) -> Option<ClockCommand> {
+        self.client.poll_command()
+    }
+
+    fn handle_applied(&mut self, applied: &Applied) {
+        self.client.handle_applied(applied);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.client.next_timeout()
+    }
+
+    fn bound(&self, now: Instant) -> Option<f64> {
+        self.client.bound(now)
+    }
+}
+
+fn timestamp(packet: &[u8], at: usize) -> Option<NtpTimestamp> {
+    packet.get(at..at + 8)?.try_into().ok().map(NtpTimestamp::from_bytes)
+}
+
+/// Offset and frequency with their covariance.
+struct Filter {
+    x: f64,
+    f: f64,
+    xx: f64,
+    xf: f64,
+    ff: f64,
+    at: f64,
+}
+
+impl Filter {
+    fn ahead(&self, second: f64) -> f64 {
+        self.x + self.f * (second - self.at)
+    }
+
+    fn predict(&mut self, second: f64, wander: f64) {
+        let (d, q) = ((second - self.at).max(0.0), wander * wander);
+        self.x += d * self.f;
+        self.xx += d * (2.0 * self.xf + d * self.ff) + q * d * d * d / 3.0;
+        self.xf += d * self.ff + q * d * d / 2.0;
+        self.ff += q * d;
+        self.at = second;
+    }
+
+    /// The truth lies within `half` of `offset`, anywhere there.
+    fn update(&mut self, offset: f64, half: f64) {
+        let deviation = self.xx.sqrt();
+        let edge = |offset: f64| (offset - self.x) / deviation;
+        let (low, high) = (edge(offset - half), edge(offset + half));
+        let density = |z: f64| (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let tail = |z: f64| 0.5 * libm::erfc(z / std::f64::consts::SQRT_2);
+        let mass = if low > 0.0 { tail(low) - tail(high) } else { tail(-high) - tail(-low) };
+        let (mean, variance) = if mass > 1e-14 {
+            let mean = (density(low) - density(high)) / mass;
+            let bent = 1.0 + (low * density(low) - high * density(high)) / mass - mean * mean;
+            (self.x + deviation * mean, self.xx * bent)
+        } else {
+            (offset, half * half / 3.0)
+        };
+        let (gain, variance) = (self.xf / self.xx, variance.max(1e-20));
+        self.f += gain * (mean - self.x);
+        self.ff -= gain * gain * (self.xx - variance);
+        (self.x, self.xx, self.xf) = (mean, variance, gain * variance);
+    }
+}
+
+/// The wander of a scenario that is simple enough.
+fn told(scenario: &Scenario) -> Option<f64> {
+    let [server] = scenario.servers.as_slice() else { return None };
+    let (mut walk, mut is_plain) = (0.0, scenario.suspended.is_empty() && scenario.moved.is_empty());
+    for wander in &scenario.wander {
+        match *wander {
+            Wander::RandomWalk(step) => walk = step,
+            Wander::Constant(_) => {}
+            _ => is_plain = false,
+        }
+    }
+    is_plain &= matches!(server.up.queues.as_slice(), [Queue::Exponential(_)]);
+    is_plain &= server.up == server.down && server.faults.is_empty();
+    is_plain.then_some(walk)
+}
+
+/// The least round trip to its only server then.
+fn base(scenario: &Scenario, second: f64) -> f64 {
+    let Some(server) = scenario.servers.first() else { return 0.0 };
+    let one_way = server.up.events.iter().fold(server.up.delay, |delay, (when, event)| match *event {
+        Event::Longer(more) if when.holds(second) => delay + more,
+        _ => delay,
+    });
+    2.0 * one_way
+}
+
+/// The real client's RMS error, and the told filter's on the same samples.
+#[allow(clippy::expect_used)] // the default policy is valid
+fn compare(scenario: &Scenario, seed: u64, wander: f64) -> (f64, f64) {
+    let engine = adaptive::Engine::<SOURCES>::new(Policy::default()).expect("the default policy is valid");
+    let measured = Rc::new(RefCell::new(Vec::new()));
+    let start = Clock::new(&scenario.wander, scenario.initial_offset, seed).instant(NtpDuration::ZERO);
+    let epoch = Clock::new(&[], 0.0, seed).read(NtpDuration::ZERO);
+    let client = Whole::new(engine, scenario, seed, start);
+    let recorded =
+        Recorded { client, start, epoch, asked: (NtpTimestamp::UNSET, start), measured: Rc::clone(&measured) };
+    let responders = scenario.servers.iter().map(|server| Answering::new(server, None)).collect();
+    let (metrics, seconds) = World::new(scenario, seed, recorded, responders).run();
+
+    let mut oscillator = Oscillator::new(&scenario.wander, seed);
+    // Before anything is known: a second, and 75 ppm.
+    let mut filter = Filter { x: 0.0, f: 0.0, xx: 1.0, xf: 0.0, ff: 5.6e-9, at: 0.0 };
+    let measured = measured.borrow();
+    let (mut next, mut squares, mut count) = (measured.iter().peekable(), 0.0, 0.0);
+    for second in 0..u32::try_from(seconds.len()).unwrap_or(u32::MAX) {
+        let now = f64::from(second);
+        while let Some(sample) = next.next_if(|sample| sample.second <= now) {
+            filter.predict(sample.second, wander);
+            filter.update(sample.offset, 0.5 * (sample.delay - base(scenario, sample.second)).max(0.0) + 1e-9);
+        }
+        if second >= scenario.settle {
+            let error = filter.ahead(now) + oscillator.offset(0.0);
+            (squares, count) = (squares + error * error, count + 1.0);
+        }
+        oscillator.advance();
+    }
+    (metrics.rms, (squares / count).sqrt())
+}
+
+/// One line of the table; errors as multiples of chrony's median RMS.
+fn line(entry: &Entry, seeds: u64) -> Option<String> {
+    let (figures, wander) = (entry.yardstick.figures()?, told(&entry.scenario)?);
+    let runs: Vec<(f64, f64)> = (1..=seeds).map(|seed| compare(&entry.scenario, seed, wander)).collect();
+    let each = |pick: fn(&(f64, f64)) -> f64| -> (f64, f64) {
+        let all = || runs.iter().map(|run| pick(run) / figures.rms);
+        (median(all()), all().fold(0.0, f64::max))
+    };
+    let ((ours, worst), (told, told_worst)) = (each(|run| run.0), each(|run| run.1));
+    let seeds: Vec<String> = runs.iter().map(|run| format!("{:.2}", run.0 / run.1)).collect();
+    let name = &entry.scenario.name;
+    Some(format!(
+        "{name:13} {:4} {ours:6.2} {told:6.2} {:6.2}   {worst:6.2} {told_worst:6.2}   {}",
+        entry.polling,
+        ours / told,
+        seeds.join(" ")
+    ))
+}
+
+fn main() {
+    let seeds = std::env::args().nth(1).and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
+    println!("RMS error in units of chrony's median one: the real client's, the told filter's on the same samples");
+    println!("scenario      poll   ours   told  ratio   worst:ours told   ratio seed by seed");
+    for line in entries().iter().filter_map(|entry| line(entry, seeds)) {
+        println!("{line}");
+    }
+}
