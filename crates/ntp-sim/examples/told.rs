@@ -1,8 +1,9 @@
 //! What bounds the estimator: a filter that is told all it has to guess, on the very samples that the real client took.
 //!
-//! It is told base delay and wander, and that queues are exponential and alike both ways, so that a sample's offset is off by
-//! anything up to half its excess with equal chance. It steers nothing: its error is that of a clock that could be set to its
-//! estimate at once. Only scenarios of one server, exponential queues and a random walk of the frequency are so simple.
+//! It is told who is wrong, base delays and wander, and that queues are exponential and alike both ways, so that a sample's
+//! offset is off by anything up to half its excess with equal chance. It steers nothing: its error is that of a clock that
+//! could be set to its estimate at once. Only scenarios with a random walk of the frequency are so simple, and of their servers
+//! only those with such queues are heard.
 //!
 //!     cargo run --release -p ntp-sim --example told [SEEDS]
 
@@ -16,6 +17,7 @@ use ntp_sim::metrics::median;
 use ntp_sim::network::{Event, Queue};
 use ntp_sim::oscillator::{Oscillator, Wander};
 use ntp_sim::scenario::Scenario;
+use ntp_sim::server::Server;
 use ntp_sim::table::{entries, Entry};
 use ntp_sim::whole::{Answering, Whole, SOURCES};
 use ntp_sim::world::{Client, World, PACKET};
@@ -26,6 +28,7 @@ const SEEDS: u64 = 9;
 
 /// One answer: true time less the raw clock's, and the round trip, in seconds.
 struct Measured {
+    server: usize,
     second: f64,
     offset: f64,
     delay: f64,
@@ -37,8 +40,8 @@ struct Recorded {
     start: Instant,
     /// True time then.
     epoch: NtpTimestamp,
-    /// The transmit timestamp of the last request, which an answer repeats, and the raw clock then.
-    asked: (NtpTimestamp, Instant),
+    /// For each server the transmit timestamp of the last request, which an answer repeats, and the raw clock then.
+    asked: Vec<(NtpTimestamp, Instant)>,
     measured: Rc<RefCell<Vec<Measured>>>,
 }
 
@@ -57,18 +60,23 @@ impl Client for Recorded {
         out: &mut [u8; PACKET],
     ) -> Option<(usize, usize)> {
         let sent = self.client.poll_transmit(now, time, nonce, out)?;
-        self.asked = (timestamp(out, 40)?, now);
+        *self.asked.get_mut(sent.0)? = (timestamp(out, 40)?, now);
         Some(sent)
     }
 
     fn handle_datagram(&mut self, server: usize, bytes: &[u8], time: NtpTimestamp, now: Instant) {
-        let (origin, sent) = self.asked;
-        if let (Some(t1), Some(t2), Some(t3)) = (timestamp(bytes, 24), timestamp(bytes, 32), timestamp(bytes, 40)) {
-            if t1 == origin {
+        let stamps = (timestamp(bytes, 24), timestamp(bytes, 32), timestamp(bytes, 40));
+        if let (Some(&(asked, sent)), (Some(t1), Some(t2), Some(t3))) = (self.asked.get(server), stamps) {
+            if t1 == asked {
                 let since = |at: NtpTimestamp| (at - self.epoch).to_seconds_f64();
                 let (up, down) = (since(t2) - self.raw(sent), since(t3) - self.raw(now));
                 let second = 0.5 * (since(t2) + since(t3));
-                self.measured.borrow_mut().push(Measured { second, offset: 0.5 * (up + down), delay: up - down });
+                self.measured.borrow_mut().push(Measured {
+                    server,
+                    second,
+                    offset: 0.5 * (up + down),
+                    delay: up - down,
+                });
             }
         }
         self.client.handle_datagram(server, bytes, time, now);
@@ -151,7 +159,6 @@ impl Filter {
 
 /// The wander of a scenario that is simple enough.
 fn told(scenario: &Scenario) -> Option<f64> {
-    let [server] = scenario.servers.as_slice() else { return None };
     let (mut walk, mut is_plain) = (0.0, scenario.suspended.is_empty() && scenario.moved.is_empty());
     for wander in &scenario.wander {
         match *wander {
@@ -160,14 +167,17 @@ fn told(scenario: &Scenario) -> Option<f64> {
             _ => is_plain = false,
         }
     }
-    is_plain &= matches!(server.up.queues.as_slice(), [Queue::Exponential(_)]);
-    is_plain &= server.up == server.down && server.faults.is_empty();
+    is_plain &= scenario.servers.iter().any(is_heard);
     is_plain.then_some(walk)
 }
 
-/// The least round trip to its only server then.
-fn base(scenario: &Scenario, second: f64) -> f64 {
-    let Some(server) = scenario.servers.first() else { return 0.0 };
+fn is_heard(server: &Server) -> bool {
+    let is_exponential = matches!(server.up.queues.as_slice(), [Queue::Exponential(_)]);
+    is_exponential && server.up == server.down && server.faults.is_empty()
+}
+
+/// The least round trip to a server then.
+fn base(server: &Server, second: f64) -> f64 {
     let one_way = server.up.events.iter().fold(server.up.delay, |delay, (when, event)| match *event {
         Event::Longer(more) if when.holds(second) => delay + more,
         _ => delay,
@@ -180,12 +190,18 @@ fn base(scenario: &Scenario, second: f64) -> f64 {
 fn compare(scenario: &Scenario, seed: u64, wander: f64) -> (f64, f64) {
     let engine = adaptive::Engine::<SOURCES>::new(Policy::default()).expect("the default policy is valid");
     let measured = Rc::new(RefCell::new(Vec::new()));
+    let servers = &scenario.servers;
     let start = Clock::new(&scenario.wander, scenario.initial_offset, seed).instant(NtpDuration::ZERO);
     let epoch = Clock::new(&[], 0.0, seed).read(NtpDuration::ZERO);
     let client = Whole::new(engine, scenario, seed, start);
-    let recorded =
-        Recorded { client, start, epoch, asked: (NtpTimestamp::UNSET, start), measured: Rc::clone(&measured) };
-    let responders = scenario.servers.iter().map(|server| Answering::new(server, None)).collect();
+    let recorded = Recorded {
+        client,
+        start,
+        epoch,
+        asked: vec![(NtpTimestamp::UNSET, start); servers.len()],
+        measured: Rc::clone(&measured),
+    };
+    let responders = servers.iter().map(|server| Answering::new(server, None)).collect();
     let (metrics, seconds) = World::new(scenario, seed, recorded, responders).run();
 
     let mut oscillator = Oscillator::new(&scenario.wander, seed);
@@ -196,8 +212,10 @@ fn compare(scenario: &Scenario, seed: u64, wander: f64) -> (f64, f64) {
     for second in 0..u32::try_from(seconds.len()).unwrap_or(u32::MAX) {
         let now = f64::from(second);
         while let Some(sample) = next.next_if(|sample| sample.second <= now) {
+            let Some(server) = servers.get(sample.server).filter(|server| is_heard(server)) else { continue };
+            let excess = (sample.delay - base(server, sample.second)).max(0.0);
             filter.predict(sample.second, wander);
-            filter.update(sample.offset, 0.5 * (sample.delay - base(scenario, sample.second)).max(0.0) + 1e-9);
+            filter.update(sample.offset, 0.5 * excess + 1e-9);
         }
         if second >= scenario.settle {
             let error = filter.ahead(now) + oscillator.offset(0.0);
