@@ -1,5 +1,7 @@
 //! The loop around the client: one thread, one poll(2), a clock, and a view.
 
+mod arguments;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +24,8 @@ use crate::roster::Roster;
 use crate::stop::Stop;
 use crate::text;
 use crate::view::View;
+
+pub use self::arguments::{Arguments, Clock, Discipline};
 
 /// How long to wait for the end of a slew that far away: waits are counted by the clock that is slewed, and by a slow one they
 /// would be too long. So it is approached.

@@ -64,6 +64,12 @@ impl KnownFile {
         Self::ALL.iter().copied().find(|file| Path::new(file.path) == path)
     }
 
+    /// The one that is `path` below `root`, if it is known.
+    #[must_use]
+    pub fn at(root: &Path, path: &Path) -> Option<Self> {
+        Self::ALL.iter().copied().find(|file| file.path_in(root) == path)
+    }
+
     /// Its path below `root`.
     #[must_use]
     pub fn path_in(&self, root: &Path) -> PathBuf {

@@ -1,5 +1,6 @@
 //! The responder (RFC 5905 §9.2, table "peer process", client and symmetric requests).
 
+mod admission;
 mod answer;
 
 use alloc::sync::Arc;
@@ -7,20 +8,18 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use ntp_proto::mac::KeyRing;
-use ntp_proto::{AnswerTemplate, Mode, NotARequest, PacketKind, PlainRequest, Request, ServerVariables, HEADER_LENGTH};
-use ntp_types::{Instant, NtpDuration, NtpShort, NtpTimestamp, Poll};
+use ntp_proto::{AnswerTemplate, PlainRequest, ServerVariables, HEADER_LENGTH};
+use ntp_types::{Instant, NtpDuration, NtpShort, NtpTimestamp};
 
+use self::admission::{admit, Limit};
 use self::answer::Answer;
-use crate::address::Address;
 use crate::interleave::{Interleave, TransmitToken};
-use crate::limit::{Allowance, Ceiling, HashKey, RateTable};
+use crate::limit::{Allowance, Ceiling, HashKey};
 use crate::smear::LeapSmear;
 use crate::{Access, AccessRules, Counters, DropReason, Outcome, RateLimit, ServerClock};
 
 /// How long one template serves: its root dispersion is late by 15 ppm of that at most, one unit of the field.
 const TEMPLATE_LIFE: Duration = Duration::from_secs(1);
-/// The well-known port. A version-1 packet without a mode is a peer's when it comes from there, a client's otherwise.
-const NTP_PORT: u16 = 123;
 /// The longest request that is read, in octets: what an Ethernet frame carries in UDP.
 pub const MAX_REQUEST: usize = 1472;
 
@@ -45,13 +44,6 @@ pub struct Server {
     /// Neither remembers answers nor smears: a plain client's answer is the template and its timestamps.
     is_plain: bool,
     counters: Counters,
-}
-
-#[derive(Debug, Clone)]
-struct Limit {
-    table: RateTable,
-    /// What a kiss asks for.
-    poll: Poll,
 }
 
 /// One datagram's circumstances.
@@ -96,11 +88,7 @@ impl Server {
     /// With a rate limit for each source. `key` is 128 random bits.
     #[must_use]
     pub fn with_rate_limit(mut self, limit: &RateLimit, key: u128) -> Self {
-        // The shortest poll interval that keeps within the limit.
-        let millis = limit.interval.as_millis().clamp(1, 1 << 30);
-        let log2 = (10..41).find(|&log2| 1 << log2 >= millis).unwrap_or(41) - 10;
-        let poll = Poll::from_log2(i8::try_from(log2).unwrap_or(i8::MAX));
-        self.limit = Some(Limit { table: RateTable::new(limit, HashKey::new(key)), poll });
+        self.limit = Some(Limit::new(limit, HashKey::new(key)));
         self
     }
 
@@ -242,35 +230,6 @@ impl Server {
         }
     }
 
-    /// Admits and counts a plain client's request if there is nothing more to it: who asks may, within the limits, and the
-    /// template serves. So it is with nearly all of them. False, and nothing done, for any other.
-    ///
-    /// A function of its own that calls no other: so it needs no registers of its caller's.
-    #[inline(never)]
-    fn admit_at_once(&mut self, ip: impl Address, port: u16, now: Instant) -> bool {
-        if port == 0 || ip.is_nobodys() || now >= self.valid_until {
-            return false;
-        }
-        let mut limit = self.limit.as_mut();
-        match self.access.as_ref().map_or(Access::Allow, |rules| ip.access(rules)) {
-            Access::Allow => {}
-            Access::Trust => limit = None,
-            Access::Refuse | Access::Ignore | Access::Signed => return false,
-        }
-        if self.ceiling.is_some_and(|ceiling| !ceiling.has_room(now)) {
-            return false;
-        }
-        if limit.is_some_and(|limit| !limit.table.take_at_once(ip, now)) {
-            return false;
-        }
-        if let Some(ceiling) = &mut self.ceiling {
-            ceiling.take(now);
-        }
-        count(&mut self.counters.received);
-        count(&mut self.counters.answered);
-        true
-    }
-
     /// Answers any other datagram of `MOST` octets at most: from a copy, because the answer takes its place.
     #[inline(never)]
     fn respond_from_copy<const MOST: usize>(&mut self, buffer: &mut [u8], length: usize, arrival: Arrival) -> Outcome {
@@ -321,37 +280,6 @@ impl Server {
         self.make(&request, access, allowance, arrival)
     }
 
-    /// Whether this source can be answered, and what it may have.
-    #[inline(always)]
-    fn admit_source(&self, ip: impl Address, port: u16) -> Result<Access, DropReason> {
-        if port == 0 || ip.is_nobodys() {
-            return Err(DropReason::Source);
-        }
-        match self.access.as_ref().map_or(Access::Allow, |rules| ip.access(rules)) {
-            Access::Ignore => Err(DropReason::Ignored),
-            access => Ok(access),
-        }
-    }
-
-    /// Takes this request from what its source and everybody together may ask.
-    #[inline(always)]
-    fn charge(&mut self, access: Access, ip: impl Address, now: Instant) -> Result<Allowance, DropReason> {
-        let mut allowance = Allowance::Within;
-        if let Some(limit) = self.limit.as_mut().filter(|_| access != Access::Trust) {
-            allowance = limit.table.take(ip, now);
-            if allowance == Allowance::Over {
-                return Err(DropReason::RateLimited);
-            }
-        }
-        if let Some(ceiling) = &mut self.ceiling {
-            if !ceiling.has_room(now) {
-                return Err(DropReason::OverCeiling);
-            }
-            ceiling.take(now);
-        }
-        Ok(allowance)
-    }
-
     /// Where an answer with time is counted.
     #[inline]
     fn answered_as(&mut self, allowance: Allowance) -> &mut u64 {
@@ -376,28 +304,4 @@ impl Server {
 #[inline]
 fn count(counter: &mut u64) {
     *counter = counter.wrapping_add(1);
-}
-
-/// Whether a datagram is a request that can be answered.
-#[inline]
-fn admit(bytes: &[u8], port: u16) -> Result<Request<'_>, DropReason> {
-    let request = Request::parse(bytes).map_err(|error| why_not(bytes, error))?;
-    let packet = request.packet();
-    if packet.as_bytes().len() > HEADER_LENGTH && packet.is_crypto_nak() {
-        return Err(DropReason::Malformed);
-    }
-    if packet.mode() == Mode::Reserved && port == NTP_PORT {
-        return Err(DropReason::Mode(Mode::Reserved));
-    }
-    Ok(request)
-}
-
-#[cold]
-fn why_not(bytes: &[u8], error: NotARequest) -> DropReason {
-    match (PacketKind::of(bytes), error) {
-        (Some(PacketKind::Control | PacketKind::Private), _) => DropReason::Control,
-        (Some(PacketKind::UnknownVersion(version)), _) => DropReason::Version(version),
-        (_, NotARequest::Mode { mode, .. }) => DropReason::Mode(mode),
-        _ => DropReason::Malformed,
-    }
 }

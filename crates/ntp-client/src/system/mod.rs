@@ -1,6 +1,6 @@
 //! The system process: many associations, one discipline (RFC 5905 §11).
 
-mod pools;
+mod members;
 mod upkeep;
 mod views;
 
@@ -9,15 +9,16 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use ntp_discipline::{Engine, Sample, ServerState, Status, SystemEstimate, Verdict};
+use ntp_discipline::{Engine, Sample, ServerState, Status, Verdict};
 use ntp_types::{
     Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Poll, Precision, ReferenceId,
 };
 
+pub use self::members::AddError;
 use crate::association::{reference_id_of, Answer, Association};
 use crate::pool::{Pool, PoolId};
 use crate::watch::Watch;
-use crate::{Event, Ignored, PoolConfig, Request, SourceConfig, SystemConfig};
+use crate::{Event, Ignored, Request, SystemConfig};
 
 /// Events kept for a caller that does not fetch them; older ones are forgotten.
 const EVENTS_KEPT: usize = 256;
@@ -38,21 +39,6 @@ impl SourceId {
     pub const fn slot(self) -> u32 {
         self.slot
     }
-}
-
-/// A source cannot be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AddError {
-    /// That address is a source already.
-    #[error("{0} is a source already")]
-    Present(SocketAddr),
-    /// The port is zero, or the address names no single host.
-    #[error("{0} is not the address of a server")]
-    NotAServer(SocketAddr),
-    /// There are 2³² sources.
-    #[error("too many sources")]
-    Full,
 }
 
 /// A request to send; made by [`System::poll_transmit`].
@@ -131,107 +117,7 @@ impl<E: Engine> System<E> {
         }
     }
 
-    // Getters.
-
-    /// The discipline.
-    #[must_use]
-    pub fn engine(&self) -> &E {
-        &self.engine
-    }
-
-    /// Our clock as it stands at `now`: the part of a [`snapshot`](Self::snapshot) that is cheap enough for every second.
-    #[must_use]
-    pub fn estimate(&self, now: Instant) -> SystemEstimate {
-        self.engine.system(&self.states, now)
-    }
-
-    /// How many sources there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.addresses.len()
-    }
-
-    /// Whether there is no source.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.addresses.is_empty()
-    }
-
-    /// The association of a source; `None` when it is gone.
-    #[must_use]
-    pub fn association(&self, id: SourceId) -> Option<&Association> {
-        self.held(id).map(|held| &held.association)
-    }
-
-    /// The source at an address.
-    #[must_use]
-    pub fn source_at(&self, address: SocketAddr) -> Option<SourceId> {
-        let slot = *self.addresses.get(&address)?;
-        Some(SourceId { slot, generation: self.slots.get(index(slot))?.generation })
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) and [`poll_transmit`](Self::poll_transmit) have something to do.
-    #[must_use]
-    pub fn next_timeout(&self) -> Option<Instant> {
-        let request = self.queue.first().map(|(due, _)| *due);
-        match (request, self.engine.next_timeout()) {
-            (Some(request), Some(engine)) => Some(request.min(engine)),
-            (request, engine) => request.or(engine),
-        }
-    }
-
     // Commands of the application.
-
-    /// Take a server as a source; its first request is due at once.
-    ///
-    /// # Errors
-    /// [`AddError`] when it is one already or cannot be one.
-    pub fn add_source(
-        &mut self,
-        address: SocketAddr,
-        config: SourceConfig,
-        now: Instant,
-    ) -> Result<SourceId, AddError> {
-        self.add(address, config, None, now)
-    }
-
-    /// Give a source up. Returns whether it was there.
-    pub fn remove_source(&mut self, id: SourceId) -> bool {
-        let Some(place) = self.slots.get_mut(index(id.slot)).filter(|place| place.generation == id.generation) else {
-            return false;
-        };
-        let Some(held) = place.held.take() else { return false };
-        place.generation = place.generation.wrapping_add(1);
-        if let Some(due) = held.queued {
-            self.queue.remove(&(due, id.slot));
-        }
-        self.addresses.remove(&held.association.address());
-        self.engine.close(&mut self.states, index(id.slot));
-        self.vacant.push(id.slot);
-        self.places_stale = true;
-        if let Some(pool) = held.pool.and_then(|pool| self.pools.get_mut(pool.index())) {
-            pool.handle_removed();
-        }
-        true
-    }
-
-    /// A pool without members; [`add_candidates`](Self::add_candidates) gives it some.
-    pub fn add_pool(&mut self, config: PoolConfig) -> PoolId {
-        let id = PoolId::new(self.pools.len());
-        self.pools.push(Pool::new(config));
-        id
-    }
-
-    /// Addresses a pool's name resolved to: as many as it needs become sources, the others wait.
-    pub fn add_candidates(&mut self, pool: PoolId, addresses: impl IntoIterator<Item = SocketAddr>, now: Instant) {
-        for address in addresses {
-            let is_source = self.addresses.contains_key(&address);
-            if let Some(pool) = self.pools.get_mut(pool.index()).filter(|_| !is_source) {
-                pool.add_candidate(address);
-            }
-        }
-        self.fill(pool, now);
-    }
 
     /// Start a volley to a source now. Returns whether it was there.
     pub fn burst(&mut self, id: SourceId, now: Instant) -> bool {

@@ -5,10 +5,9 @@ use core::net::SocketAddr;
 use ntp_discipline::{Decision, Engine, Verdict};
 use ntp_types::{ClockCommand, Instant, NtpTimestamp};
 
-use super::{index, sample_of, AddError, Held, Slot, SourceId, System, EVENTS_KEPT, FIRST_SPACING, FIRST_SPREAD};
-use crate::association::{Answer, Association};
-use crate::pool::PoolId;
-use crate::{Event, Ignored, Request, SourceConfig};
+use super::{index, sample_of, Held, SourceId, System, EVENTS_KEPT, FIRST_SPACING, FIRST_SPREAD};
+use crate::association::Answer;
+use crate::{Event, Ignored, Request};
 
 impl<E: Engine> System<E> {
     pub(super) fn held(&self, id: SourceId) -> Option<&Held> {
@@ -26,48 +25,6 @@ impl<E: Engine> System<E> {
 
     pub(super) fn address_of(&self, slot: usize) -> Option<SocketAddr> {
         Some(self.slots.get(slot)?.held.as_ref()?.association.address())
-    }
-
-    pub(super) fn add(
-        &mut self,
-        address: SocketAddr,
-        config: SourceConfig,
-        pool: Option<PoolId>,
-        now: Instant,
-    ) -> Result<SourceId, AddError> {
-        if self.addresses.contains_key(&address) {
-            return Err(AddError::Present(address));
-        }
-        if address.port() == 0 || address.ip().is_unspecified() || address.ip().is_multicast() {
-            return Err(AddError::NotAServer(address));
-        }
-        let slot = match self.vacant.pop() {
-            Some(slot) => slot,
-            None => {
-                let slot = u32::try_from(self.slots.len()).map_err(|_| AddError::Full)?;
-                self.slots.push(Slot::default());
-                self.polls.push(config.min_poll);
-                self.states.push(E::Source::default());
-                slot
-            }
-        };
-        let place = index(slot);
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let first = now + FIRST_SPACING * (slot % FIRST_SPREAD);
-        self.engine.open(&mut self.states, place, config.options());
-        if let Some(poll) = self.polls.get_mut(place) {
-            *poll = config.min_poll; // where its schedule starts
-        }
-        let association = Association::new(address, config, first, self.random);
-        let generation = self.slots.get_mut(place).map_or(0, |place| {
-            let verdict = Verdict::default();
-            place.held = Some(Held { association, pool, queued: None, verdict, falseticks: 0, reachable: false });
-            place.generation
-        });
-        self.addresses.insert(address, slot);
-        self.places_stale = true;
-        self.requeue(slot);
-        Ok(SourceId { slot, generation })
     }
 
     /// Bring the slot's entry in the queue up to date.

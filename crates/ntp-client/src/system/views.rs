@@ -1,6 +1,8 @@
 //! What the system shows of itself at an instant.
 
-use ntp_discipline::{Engine, Verdict};
+use core::net::SocketAddr;
+
+use ntp_discipline::{Engine, SystemEstimate, Verdict};
 use ntp_proto::Reject;
 use ntp_types::{Instant, NtpShort, ReferenceId};
 
@@ -9,6 +11,53 @@ use crate::association::{reference_id_of, Answer, Association};
 use crate::{Ignored, ServerSaid, Snapshot, SourceSnapshot, Standing};
 
 impl<E: Engine> System<E> {
+    /// The discipline.
+    #[must_use]
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// Our clock as it stands at `now`: the part of a [`snapshot`](Self::snapshot) that is cheap enough for every second.
+    #[must_use]
+    pub fn estimate(&self, now: Instant) -> SystemEstimate {
+        self.engine.system(&self.states, now)
+    }
+
+    /// How many sources there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// Whether there is no source.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
+    /// The association of a source; `None` when it is gone.
+    #[must_use]
+    pub fn association(&self, id: SourceId) -> Option<&Association> {
+        self.held(id).map(|held| &held.association)
+    }
+
+    /// The source at an address.
+    #[must_use]
+    pub fn source_at(&self, address: SocketAddr) -> Option<SourceId> {
+        let slot = *self.addresses.get(&address)?;
+        Some(SourceId { slot, generation: self.slots.get(index(slot))?.generation })
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) and [`poll_transmit`](Self::poll_transmit) have something to do.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let request = self.queue.first().map(|(due, _)| *due);
+        match (request, self.engine.next_timeout()) {
+            (Some(request), Some(engine)) => Some(request.min(engine)),
+            (request, engine) => request.or(engine),
+        }
+    }
+
     /// Everything, as it stands at `now`.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> Snapshot {

@@ -10,25 +10,20 @@
 
 use core::time::Duration;
 
-use ntp_types::{
-    Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, Poll, Precision, ReferenceId, Stratum,
-};
+use ntp_types::{Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, Poll, Precision};
 
 use super::clock_loop::{ClockLoop, LoopOptions, Outcome, State};
-use super::combine::Combined;
-use super::constants::{FREQUENCY_TOLERANCE, MINIMUM_DISPERSION};
+use super::constants::FREQUENCY_TOLERANCE;
 use super::huffpuff::HuffPuff;
 use super::source::Source;
 use super::system::{select, Limits, Selected};
-use crate::engine::{self, Decision, SourceEstimate, SourceOptions, Status, SystemEstimate};
+use super::variables::Variables;
+use crate::engine::{self, Decision, SourceEstimate, SourceOptions, SystemEstimate};
 use crate::ledger::Ledger;
 use crate::policy::{Governor, Leave, Policy, PolicyError, Refusal};
 use crate::sample::Sample;
 use crate::total::bounded;
 use crate::verdict::Verdict;
-
-/// Polls without an update after which the clock counts as in holdover: twice as many as the filter can hold one back.
-const FRESH_POLLS: u32 = 16;
 
 /// A source that answered within this is waited for before the first correction, if it is not yet judged.
 const START_WAIT: Duration = Duration::from_secs(16);
@@ -51,43 +46,33 @@ pub struct Options {
 /// The discipline of RFC 5905.
 #[derive(Debug, Clone, Copy)]
 pub struct Engine {
-    governor: Governor,
+    pub(super) governor: Governor,
     options: Options,
-    ledger: Ledger,
-    discipline: ClockLoop,
+    pub(super) ledger: Ledger,
+    pub(super) discipline: ClockLoop,
     huffpuff: HuffPuff,
     /// The slew being paid out.
-    plan: Option<Plan>,
+    pub(super) plan: Option<Plan>,
     /// A frequency preset and not yet told to the clock.
     preset: Option<Frequency>,
     /// The newest sample the clock was corrected by, or could have been.
     processed: Option<Instant>,
     /// When the first sample came.
     started: Option<Instant>,
-    peer: Option<usize>,
-    survivors: u32,
-    leap: LeapIndicator,
-    system: Option<System>,
+    pub(super) peer: Option<usize>,
+    pub(super) survivors: u32,
+    pub(super) leap: LeapIndicator,
+    /// Since the last update.
+    pub(super) variables: Option<Variables>,
 }
 
 /// Leave to pay out an offset, and how far that has come.
 #[derive(Debug, Clone, Copy)]
-struct Plan {
+pub(super) struct Plan {
     leave: Leave,
     /// What the clock had been slewed by when the residual was last brought up to date.
-    settled: NtpDuration,
+    pub(super) settled: NtpDuration,
     next: Option<Instant>,
-}
-
-/// The system variables as of the last update (RFC 5905 §11.1).
-#[derive(Debug, Clone, Copy)]
-struct System {
-    stratum: Stratum,
-    reference: ReferenceId,
-    root_delay: NtpDuration,
-    root_dispersion: NtpDuration,
-    jitter: NtpDuration,
-    updated: Instant,
 }
 
 impl Engine {
@@ -118,7 +103,7 @@ impl Engine {
             peer: None,
             survivors: 0,
             leap: LeapIndicator::NoWarning,
-            system: None,
+            variables: None,
         })
     }
 
@@ -189,9 +174,9 @@ impl Engine {
         self.preset = None;
         if is_step {
             // Unsynchronised until the next update shows that the step arrived.
-            self.system = None;
+            self.variables = None;
         } else if self.discipline.state() == State::Synchronized {
-            self.take_over(source, &opinion, now);
+            self.variables = Some(Variables::updated(source, used, &opinion, now));
         }
         self.plan = Some(Plan { leave, settled: self.ledger.slewed(now), next: None });
         let mut refused = None;
@@ -224,22 +209,6 @@ impl Engine {
         Ok(())
     }
 
-    /// The system variables after an update by `source` (RFC 5905 §11.2.4).
-    fn take_over(&mut self, source: &Source, opinion: &Combined, now: Instant) {
-        let Some(used) = source.used() else { return };
-        let aged = used.dispersion + FREQUENCY_TOLERANCE.over(now.since(used.at)) + opinion.offset.abs();
-        let (own, selection) = (used.jitter.to_seconds_f64(), opinion.jitter.to_seconds_f64());
-        let jitter = NtpDuration::from_seconds_f64(libm::sqrt(own * own + selection * selection));
-        self.system = Some(System {
-            stratum: source.server.stratum.next(),
-            reference: source.server.reference_id,
-            root_delay: source.server.root_delay.to_duration() + used.delay,
-            root_dispersion: source.server.root_dispersion.to_duration() + aged.max(MINIMUM_DISPERSION) + jitter,
-            jitter,
-            updated: now,
-        });
-    }
-
     /// Book in the loop what the clock has really been slewed by.
     fn settle(&mut self, now: Instant) {
         let slewed = self.ledger.slewed(now);
@@ -260,21 +229,8 @@ impl Engine {
     }
 
     /// Poll advice for a source with these options.
-    fn advice(&self, options: &SourceOptions) -> Poll {
+    pub(super) fn advice(&self, options: &SourceOptions) -> Poll {
         bounded(self.discipline.poll(), options.min_poll, options.max_poll)
-    }
-
-    fn status(&self, distance: NtpDuration, updated: Instant, now: Instant) -> Status {
-        let policy = self.governor.policy();
-        let age = now.since(updated);
-        let fresh = self.discipline.poll().interval().saturating_mul(FRESH_POLLS);
-        if age > policy.maximum_holdover || distance > policy.maximum_distance {
-            Status::Unsynchronized
-        } else if self.peer.is_none() || age > fresh {
-            Status::Holdover
-        } else {
-            Status::Synchronized
-        }
     }
 }
 
@@ -363,7 +319,7 @@ impl engine::Engine for Engine {
         self.started = None;
         self.peer = None;
         self.survivors = 0;
-        self.system = None;
+        self.variables = None;
     }
 
     fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
@@ -395,65 +351,11 @@ impl engine::Engine for Engine {
     }
 
     fn source(&self, sources: &[Source], index: usize, now: Instant) -> SourceEstimate {
-        let Some(source) = sources.get(index) else { return SourceEstimate::default() };
-        let Some(options) = source.options else { return SourceEstimate::default() };
-        let mut estimate = SourceEstimate {
-            verdict: source.verdict(),
-            samples: u32::try_from(source.filter().samples()).unwrap_or(u32::MAX),
-            last: source.last,
-            poll: self.advice(&options),
-            root_distance: NtpDuration::MAX,
-            bound: NtpDuration::MAX,
-            ..SourceEstimate::default()
-        };
-        if let (Some(used), Some(root_distance)) = (source.used(), source.root_distance(now)) {
-            let aged = FREQUENCY_TOLERANCE.over(now.since(used.at));
-            estimate.offset = used.offset - self.ledger.slewed(now);
-            estimate.delay = used.delay;
-            estimate.jitter = used.jitter;
-            estimate.bound = used.dispersion + aged + used.delay.half();
-            estimate.root_distance = root_distance;
-        }
-        estimate
+        self.describe_source(sources, index, now)
     }
 
     fn system(&self, _sources: &[Source], now: Instant) -> SystemEstimate {
-        let mut loop_now = self.discipline;
-        if let Some(plan) = &self.plan {
-            loop_now.paid(self.ledger.slewed(now) - plan.settled);
-        }
-        let unsynchronized = SystemEstimate {
-            status: Status::Unsynchronized,
-            leap: LeapIndicator::Unsynchronized,
-            stratum: Stratum::UNSYNCHRONIZED,
-            offset: loop_now.residual(),
-            frequency: self.discipline.frequency(),
-            bound: NtpDuration::MAX,
-            root_dispersion: NtpDuration::MAX,
-            jitter: self.discipline.jitter(),
-            wander: self.discipline.wander(),
-            system_peer: self.peer,
-            survivors: self.survivors,
-            updated: self.system.map(|system| system.updated),
-            poll: self.discipline.poll(),
-            ..SystemEstimate::default()
-        };
-        let Some(system) = &self.system else { return unsynchronized };
-        let aged = FREQUENCY_TOLERANCE.over(now.since(system.updated));
-        let root_dispersion = system.root_dispersion + aged;
-        let distance = system.root_delay.half() + root_dispersion;
-        let known = SystemEstimate {
-            bound: distance + loop_now.residual().abs(),
-            root_delay: system.root_delay,
-            root_dispersion,
-            jitter: system.jitter,
-            peer_reference: system.reference,
-            ..unsynchronized
-        };
-        match self.status(distance, system.updated, now) {
-            Status::Unsynchronized => known,
-            status => SystemEstimate { status, leap: self.leap, stratum: system.stratum, ..known },
-        }
+        self.describe_system(now)
     }
 
     fn policy(&self) -> &Policy {

@@ -21,9 +21,11 @@ pub mod filter;
 pub mod huffpuff;
 pub mod poll;
 pub mod popcorn;
+mod readout;
 pub mod selection;
 mod source;
 mod system;
+mod variables;
 
 pub use engine::{Engine, Options};
 pub use source::Source;
