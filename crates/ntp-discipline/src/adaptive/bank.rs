@@ -241,9 +241,9 @@ impl Bank {
         self.members.iter().zip(&self.weights).map(|(member, weight)| weight * member.offset).sum()
     }
 
-    /// The same of the members that carry weight: what planning goes by.
-    pub(crate) fn plan(&self, elapsed: f64) -> Estimate {
-        mixture(&self.members, &heavy(&self.weights), elapsed)
+    /// The members that carry weight, `elapsed` seconds on.
+    pub(crate) fn plan(&self, elapsed: f64) -> Plan {
+        Plan::new(self.members, &self.weights, elapsed)
     }
 
     /// The largest variance of the offset that any member has.
@@ -283,14 +283,6 @@ pub(crate) fn weights(ln_weights: &[f64; MEMBERS]) -> [f64; MEMBERS] {
     weights.map(|weight| weight / total)
 }
 
-/// The same without those that do not count in planning.
-pub(crate) fn heavy(weights: &[f64; MEMBERS]) -> [f64; MEMBERS] {
-    let heavy = weights.map(|weight| if weight < COUNTS { 0.0 } else { weight });
-    // Ten members: the heaviest has a tenth at the least, so something is kept.
-    let kept: f64 = heavy.iter().sum();
-    heavy.map(|weight| weight / kept.max(f64::MIN_POSITIVE))
-}
-
 /// Mean and covariance of members with these weights, `elapsed` seconds on.
 pub(crate) fn mixture(members: &[Estimate; MEMBERS], weights: &[f64; MEMBERS], elapsed: f64) -> Estimate {
     if elapsed == 0.0 {
@@ -301,6 +293,30 @@ pub(crate) fn mixture(members: &[Estimate; MEMBERS], weights: &[f64; MEMBERS], e
         *member = member.predicted(elapsed, wander);
     }
     Estimate::mixture(ahead.iter().zip(weights.iter().copied()))
+}
+
+/// What planning goes by: the members that carry weight.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    members: [Estimate; MEMBERS],
+    weights: [f64; MEMBERS],
+    /// How old the members are.
+    elapsed: f64,
+}
+
+impl Plan {
+    /// Of members with these weights, `elapsed` seconds on.
+    pub(crate) fn new(members: [Estimate; MEMBERS], weights: &[f64; MEMBERS], elapsed: f64) -> Self {
+        let heavy = weights.map(|weight| if weight < COUNTS { 0.0 } else { weight });
+        // Ten members: the heaviest has a tenth at the least, so something is kept.
+        let kept: f64 = heavy.iter().sum();
+        Self { members, weights: heavy.map(|weight| weight / kept.max(f64::MIN_POSITIVE)), elapsed }
+    }
+
+    /// Mean and covariance `ahead` seconds from now.
+    pub(crate) fn estimate(&self, ahead: f64) -> Estimate {
+        mixture(&self.members, &self.weights, self.elapsed + ahead)
+    }
 }
 
 #[cfg(test)]
@@ -338,7 +354,7 @@ mod tests {
         for (gap, offset) in [(0.0, 0.0), (1e-9, 1e9), (1e10, -1e9), (64.0, 0.0), (0.0, 2e9), (1e8, 1e-9)] {
             bank.predict(gap);
             bank.update(&exact(offset));
-            for estimate in [bank.estimate(1e9), bank.plan(0.0)] {
+            for estimate in [bank.estimate(1e9), bank.plan(0.0).estimate(0.0)] {
                 assert!(estimate.offset.is_finite() && estimate.frequency.is_finite(), "{estimate:?}");
                 assert!(
                     estimate.xx > 0.0 && estimate.ff > 0.0 && estimate.xx * estimate.ff >= estimate.xf * estimate.xf

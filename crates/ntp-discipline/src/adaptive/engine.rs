@@ -8,7 +8,7 @@ use crate::sample::Sample;
 use crate::total::{bounded, within};
 use crate::Ledger;
 
-use super::bank::{Estimate, LEAST_VARIANCE};
+use super::bank::{Estimate, Plan, LEAST_VARIANCE};
 use super::fusion::{Fused, Fusion};
 use super::source::{Source, Taken, UNKNOWN_FREQUENCY};
 use super::steering::slew_time;
@@ -81,7 +81,7 @@ impl<const N: usize> Engine<N> {
         ((offset - origin).to_seconds_f64(), (sample.delay - slewed).to_seconds_f64().max(0.0))
     }
 
-    fn steer(&mut self, sources: &[Source], poll: Poll, now: Instant) -> Decision {
+    fn steer(&mut self, sources: &[Source], plan: Option<&Plan>, poll: Poll, now: Instant) -> Decision {
         let Some(estimate) = self.fusion.estimate(sources, now) else { return Decision::hold(poll) };
         let offset = NtpDuration::from_seconds_f64(estimate.offset) - self.corrected(now);
         let leave = match self.governor.admit(offset, self.fusion.standing_behind(), now) {
@@ -94,26 +94,22 @@ impl<const N: usize> Engine<N> {
             return Decision::new(command, poll);
         }
         let next = poll.interval().as_secs_f64();
-        let plan = self.fusion.plan(sources, now, 0.5 * next).unwrap_or(estimate);
+        let plan = plan.map_or(estimate, |plan| plan.estimate(0.5 * next));
         let duration = slew_time(offset.to_seconds_f64(), &plan, next, self.fusion.samples(sources) < STARTING);
         Decision::new(self.governor.slew(leave, offset, duration, frequency), poll)
     }
 
-    fn plan_poll(&mut self, sources: &mut [Source], index: usize, taken: &Taken, now: Instant) -> Poll {
+    fn plan_poll(&self, sources: &mut [Source], index: usize, taken: &Taken, plan: Option<&Plan>) -> Poll {
         let spread = self.fusion.spread(sources, index);
         let shared = self.fusion.sharing();
-        let Some(mut planner) = sources.get(index).map(|source| source.planner) else { return Poll::DEFAULT_MIN };
-        let variance = |ahead: f64| self.fusion.plan(sources, now, ahead).map_or(0.0, |plan| plan.xx);
-        let Some(source) = sources.get(index) else { return Poll::DEFAULT_MIN };
+        let variance = |ahead: f64| plan.map_or(0.0, |plan| plan.estimate(ahead).xx);
+        let Some(source) = sources.get_mut(index) else { return Poll::DEFAULT_MIN };
         let (min, max) = source.polls();
-        planner.after_sample(&variance, spread, shared, min, max);
+        source.planner.after_sample(&variance, spread, shared, min, max);
         if *taken == Taken::Gross {
-            planner.hurry(min);
+            source.planner.hurry(min);
         }
-        if let Some(source) = sources.get_mut(index) {
-            source.planner = planner;
-        }
-        planner.poll()
+        source.planner.poll()
     }
 }
 
@@ -160,9 +156,10 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         let taken = source.take(sample, offset, delay, known);
         let clock = self.corrected(now).to_seconds_f64();
         let fused = self.fusion.handle_sample(sources, index, &taken, self.governor.policy(), clock, now);
-        let poll = self.plan_poll(sources, index, &taken, now);
+        let plan = self.fusion.plan(sources, now);
+        let poll = self.plan_poll(sources, index, &taken, plan.as_ref());
         match fused {
-            Fused::Yes => self.steer(sources, poll, now),
+            Fused::Yes => self.steer(sources, plan.as_ref(), poll, now),
             Fused::No => Decision::hold(poll),
             Fused::NoMajority(candidates) => Decision::refused(Refusal::NoMajority { candidates }, poll),
         }

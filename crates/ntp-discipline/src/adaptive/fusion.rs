@@ -10,7 +10,7 @@ use crate::policy::Policy;
 use crate::rfc5905::constants::FREQUENCY_TOLERANCE;
 use crate::total::{sort, within};
 
-use super::bank::Estimate;
+use super::bank::{Estimate, Plan};
 use super::engine::known_frequency;
 use super::joint::Joint;
 use super::observation::Observation;
@@ -97,14 +97,11 @@ impl<const N: usize> Fusion<N> {
         }
     }
 
-    /// The same for planning, `ahead` seconds after `now`.
-    pub(super) fn plan(&self, sources: &[Source], now: Instant, ahead: f64) -> Option<Estimate> {
+    /// The same for planning.
+    pub(super) fn plan(&self, sources: &[Source], now: Instant) -> Option<Plan> {
         match &self.joint {
-            Some(joint) => {
-                let elapsed = now.since(self.at).as_secs_f64() + ahead;
-                Some(joint.plan(&self.as_members(sources, now), elapsed))
-            }
-            None => self.led(sources).map(|source| source.witness.plan(now.since(source.at).as_secs_f64() + ahead)),
+            Some(joint) => Some(joint.plan(&self.as_members(sources, now), now.since(self.at).as_secs_f64())),
+            None => self.led(sources).map(|source| source.witness.plan(now.since(source.at).as_secs_f64())),
         }
     }
 

@@ -3,7 +3,7 @@
 //! A source's offset is x + bᵢ: its asymmetry, its server's error. x and the mean of the biases cannot be told apart by
 //! data; the biases' prior, a part κ of each delay, and the gauge below hold the level.
 
-use super::bank::{heavy, is_lost, mixture, normalize, weights, Estimate, LEAST_VARIANCE, MEMBERS, WANDER_SQUARED};
+use super::bank::{is_lost, mixture, normalize, weights, Estimate, Plan, LEAST_VARIANCE, MEMBERS, WANDER_SQUARED};
 use super::observation::Observation;
 
 /// Likelihoods are forgotten by this factor per sample.
@@ -222,7 +222,7 @@ impl<const N: usize> Joint<N> {
     /// Mean and variance of what source `i` measures now.
     pub(crate) fn measured(&self, i: usize) -> (f64, f64) {
         let weights = self.weights();
-        let each = self.filters.map(|filter| filter.measured(i));
+        let each = self.each(|filter| filter.measured(i));
         let mean = each.iter().zip(weights).map(|(m, w)| w * m.0).sum::<f64>();
         let variance = each.iter().zip(weights).map(|(m, w)| w * (m.1 + (m.0 - mean) * (m.0 - mean))).sum();
         (mean, variance)
@@ -324,15 +324,15 @@ impl<const N: usize> Joint<N> {
 
     /// Offset and frequency `elapsed` seconds on.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
-        self.mixture(&self.weights(), elapsed, |filter| filter.core)
+        mixture(&self.each(|filter| filter.core), &self.weights(), elapsed)
     }
 
     /// The same for planning: of what the members measure on average, because the level's uncertainty does not grow.
-    pub(crate) fn plan(&self, members: &[Option<Member>; N], elapsed: f64) -> Estimate {
+    pub(crate) fn plan(&self, members: &[Option<Member>; N], elapsed: f64) -> Plan {
         let weight = |m: &Option<Member>| m.map_or(0.0, |m| 1.0 / (m.deviation * m.deviation).max(LEAST_VARIANCE));
         let total: f64 = members.iter().map(weight).sum::<f64>().max(f64::MIN_POSITIVE);
         let shares: [f64; N] = core::array::from_fn(|i| members.get(i).map_or(0.0, weight) / total);
-        self.mixture(&heavy(&self.weights()), elapsed, |filter| {
+        let measured = self.each(|filter| {
             let sum = |values: &[f64; N]| values.iter().zip(&shares).map(|(v, s)| v * s).sum::<f64>();
             let biases: f64 = filter.biases.iter().zip(&shares).map(|(row, s)| s * sum(row)).sum();
             Estimate {
@@ -341,15 +341,16 @@ impl<const N: usize> Joint<N> {
                 xf: filter.core.xf + sum(&filter.f_bias),
                 ..filter.core
             }
-        })
+        });
+        Plan::new(measured, &self.weights(), elapsed)
     }
 
-    fn mixture(&self, weights: &[f64; MEMBERS], elapsed: f64, pick: impl Fn(&Filter<N>) -> Estimate) -> Estimate {
-        let mut each = [Estimate::default(); MEMBERS];
+    fn each<T: Copy + Default>(&self, pick: impl Fn(&Filter<N>) -> T) -> [T; MEMBERS] {
+        let mut each = [T::default(); MEMBERS];
         for (slot, filter) in each.iter_mut().zip(&self.filters) {
             *slot = pick(filter);
         }
-        mixture(&each, weights, elapsed)
+        each
     }
 
     /// Whether it is an estimate still: what hostile samples made of it is built anew from the witnesses.

@@ -12,7 +12,7 @@
 
 use crate::total::within;
 
-use super::bank::{Bank, Estimate, MEMBERS};
+use super::bank::{Bank, Estimate, Plan, MEMBERS};
 use super::observation::Observation;
 use super::path::Path;
 use super::queues::Queues;
@@ -178,8 +178,8 @@ impl Witness {
         self.merged.offset()
     }
 
-    /// The same of what carries weight: what planning goes by.
-    pub(crate) fn plan(&self, elapsed: f64) -> Estimate {
+    /// What carries weight, `elapsed` seconds on.
+    pub(crate) fn plan(&self, elapsed: f64) -> Plan {
         self.merged.plan(elapsed)
     }
 
