@@ -176,7 +176,7 @@ impl<'a> Writer<'a> {
         Self { control, len: 0 }
     }
 
-    /// Goes on behind the first `len` octets.
+    /// Goes on behind the message that ends with the first `len` octets.
     pub(super) fn behind(control: &'a mut Control<SEND_LEN>, len: usize) -> Self {
         Self { control, len }
     }
@@ -184,7 +184,8 @@ impl<'a> Writer<'a> {
     /// Adds a message; one that does not fit is left out (nothing that is written here can be too much).
     #[inline]
     fn push<const D: usize>(&mut self, level: i32, kind: i32, data: [u8; D]) {
-        let place = self.control.0.get_mut(self.len..).and_then(<[u8]>::split_first_chunk_mut::<WORD>);
+        let start = aligned(self.len);
+        let place = self.control.0.get_mut(start..).and_then(<[u8]>::split_first_chunk_mut::<WORD>);
         let Some((len_place, rest)) = place else { return };
         let Some((level_place, rest)) = rest.split_first_chunk_mut::<4>() else { return };
         let Some((kind_place, rest)) = rest.split_first_chunk_mut::<4>() else { return };
@@ -193,30 +194,27 @@ impl<'a> Writer<'a> {
         *level_place = level.to_ne_bytes();
         *kind_place = kind.to_ne_bytes();
         *data_place = data;
-        self.len += aligned(HEADER + D);
+        self.len = start + HEADER + D;
     }
 
-    /// Send from this local address, over whichever interface the route takes.
+    /// Send from this local address, over whichever interface the route takes. An IPv4 address has IPv4's message on an IPv6
+    /// socket too, where it goes with a mapped destination.
     #[inline]
     pub(super) fn source(&mut self, ip: IpAddr, family: Family) {
         match (ip, family) {
-            (IpAddr::V4(v4), Family::V4) => {
+            (IpAddr::V4(v4), _) => {
                 let [a, b, c, d] = v4.octets();
                 self.push(libc::IPPROTO_IP, libc::IP_PKTINFO, [0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]);
             }
-            (IpAddr::V4(v4), Family::V6) => self.source_v6(v4.to_ipv6_mapped()),
-            (IpAddr::V6(v6), Family::V6) => self.source_v6(v6),
+            (IpAddr::V6(v6), Family::V6) => {
+                let mut info = [0; 20];
+                if let Some(place) = info.first_chunk_mut() {
+                    *place = v6.octets();
+                }
+                self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+            }
             (IpAddr::V6(_), Family::V4) => {}
         }
-    }
-
-    #[inline]
-    fn source_v6(&mut self, ip: Ipv6Addr) {
-        let mut info = [0; 20];
-        if let Some(place) = info.first_chunk_mut() {
-            *place = ip.octets();
-        }
-        self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
     }
 
     /// Stamp this datagram as `flags` say and, with a number, report its stamp under that.
@@ -227,7 +225,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Octets written.
+    /// Octets written, without padding behind the last message: the kernel allocates memory where they are more than an IPv6
+    /// source address takes.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
@@ -237,7 +236,7 @@ impl<'a> Writer<'a> {
 pub(super) fn source_len(control: &[u8], len: usize) -> usize {
     let written = control.get(..len).unwrap_or(&[]);
     match Walk(written).next() {
-        Some(first) if first.level != libc::SOL_SOCKET => aligned(HEADER + first.data.len()),
+        Some(first) if first.level != libc::SOL_SOCKET => HEADER + first.data.len(),
         _ => 0,
     }
 }
@@ -338,6 +337,19 @@ mod tests {
             prop_assert_eq!(kinds.len(), 2);
             prop_assert_eq!(kinds[0].data, &flags.to_ne_bytes()[..]);
             prop_assert_eq!((kinds[1].kind, kinds[1].data), (SCM_TS_OPT_ID, &id.to_ne_bytes()[..]));
+        }
+    }
+
+    /// `udp_sendmsg` keeps `sizeof(struct cmsghdr) + 20` octets on its stack and allocates for more.
+    #[test]
+    fn a_source_address_alone_takes_no_more_than_the_kernel_has_at_hand() {
+        for (ip, family) in [("10.1.2.3", Family::V4), ("10.1.2.3", Family::V6), ("fd00::1", Family::V6)] {
+            let mut control = Control([0xee; SEND_LEN]);
+            let mut writer = Writer::new(&mut control);
+            writer.source(ip.parse().unwrap(), family);
+            let len = writer.len();
+            assert!((1..=HEADER + 20).contains(&len), "{ip}: {len} octets");
+            assert_eq!(source_len(&control.0, len), len);
         }
     }
 
