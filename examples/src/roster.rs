@@ -18,8 +18,8 @@ use crate::address::Host;
 use crate::keys::{KeyFile, NoKey};
 use crate::resolve::Resolver;
 
-/// While a name does not resolve, or its server does not answer, it is resolved again after this, then after twice that, up
-/// to [`LONGEST_RETRY`].
+/// While a name does not resolve, its server does not answer, or its pool wants more than it brings, it is resolved again
+/// after this, then after twice that, up to [`LONGEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_secs(15);
 const LONGEST_RETRY: Duration = Duration::from_secs(960);
 /// How often to look for the resolver's answers.
@@ -219,7 +219,6 @@ impl Entry {
                 let note = self.take(system, &addresses, now).unwrap_or_else(Some);
                 // A number leads nowhere else, and a pool says itself when it wants more.
                 if self.wanted.is_pool || self.wanted.host.is_number() {
-                    self.wait = FIRST_RETRY;
                     return note;
                 }
                 note
@@ -230,8 +229,12 @@ impl Entry {
             }
         };
         self.retry = Some(now + self.wait);
-        self.wait = (self.wait * 2).min(LONGEST_RETRY);
+        self.wait = self.next_wait();
         note
+    }
+
+    fn next_wait(&self) -> Duration {
+        (self.wait * 2).min(LONGEST_RETRY)
     }
 
     /// Makes a source of an address, or candidates of all; what there is to say of it, as an error when it failed.
@@ -252,7 +255,8 @@ impl Entry {
             let pool = *self
                 .pool
                 .get_or_insert_with(|| system.add_pool(PoolConfig { source: config.clone(), ..PoolConfig::default() }));
-            system.add_candidates(pool, addresses, now);
+            let is_news = system.add_candidates(pool, addresses, now) > 0;
+            self.wait = if is_news { FIRST_RETRY } else { self.next_wait() };
             return Ok(None);
         }
         let before = self.source.and_then(|source| system.association(source)).map(Association::address);

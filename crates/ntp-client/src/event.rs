@@ -85,7 +85,8 @@ pub enum Event {
         /// The one that took its place.
         replacement: Option<SocketAddr>,
     },
-    /// A pool has fewer members than it should and none waiting: resolve its name again.
+    /// A pool has fewer members than it should, or one that should be replaced, and none waiting: resolve its name again,
+    /// ever later while that brings nothing new. Said once until [`System::add_candidates`](crate::System::add_candidates).
     CandidatesWanted {
         /// Which pool.
         pool: PoolId,

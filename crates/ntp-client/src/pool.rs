@@ -28,25 +28,43 @@ impl PoolId {
 pub(crate) struct Pool {
     config: PoolConfig,
     waiting: VecDeque<SocketAddr>,
+    /// Who told us to stop, the last ones: whatever the name leads to, they are not asked again.
+    refused: VecDeque<SocketAddr>,
     members: usize,
-    /// The wish for more candidates was made and not yet met.
+    /// The wish for more candidates was made and not yet answered.
     asked: bool,
 }
 
 impl Pool {
     pub(crate) fn new(config: PoolConfig) -> Self {
-        Self { config, waiting: VecDeque::new(), members: 0, asked: false }
+        Self { config, waiting: VecDeque::new(), refused: VecDeque::new(), members: 0, asked: false }
     }
 
     pub(crate) fn config(&self) -> &PoolConfig {
         &self.config
     }
 
-    pub(crate) fn add_candidate(&mut self, address: SocketAddr) {
+    /// Its name was resolved, whatever that brought.
+    pub(crate) fn handle_resolved(&mut self) {
         self.asked = false;
-        if self.waiting.len() < WAITING && !self.waiting.contains(&address) {
+    }
+
+    /// Returns whether the address is new to it and waits from now on.
+    pub(crate) fn add_candidate(&mut self, address: SocketAddr) -> bool {
+        let is_known = self.waiting.contains(&address) || self.refused.contains(&address);
+        let is_new = !is_known && self.waiting.len() < WAITING;
+        if is_new {
             self.waiting.push_back(address);
         }
+        is_new
+    }
+
+    /// A member told us to stop.
+    pub(crate) fn handle_refused(&mut self, address: SocketAddr) {
+        if self.refused.len() == WAITING {
+            self.refused.pop_front();
+        }
+        self.refused.push_back(address);
     }
 
     pub(crate) fn next_candidate(&self) -> Option<SocketAddr> {
@@ -55,7 +73,7 @@ impl Pool {
 
     /// The next candidate, if the pool is short of members; it counts as one from now on.
     pub(crate) fn take_candidate(&mut self) -> Option<(SocketAddr, SourceConfig)> {
-        if self.members >= self.config.size {
+        if !self.is_short() {
             return None;
         }
         let address = self.waiting.pop_front()?;
@@ -67,9 +85,13 @@ impl Pool {
         self.members = self.members.saturating_sub(1);
     }
 
-    /// Whether more candidates are wanted; says so once until some come.
-    pub(crate) fn wants_candidates(&mut self) -> bool {
-        let short = self.members < self.config.size && self.waiting.is_empty();
-        short && !core::mem::replace(&mut self.asked, true)
+    /// Whether it has fewer members than it should.
+    pub(crate) fn is_short(&self) -> bool {
+        self.members < self.config.size
+    }
+
+    /// A member is missing or no good: whether to ask for candidates, which is done once until the name was resolved.
+    pub(crate) fn asks_for_candidates(&mut self) -> bool {
+        self.waiting.is_empty() && !core::mem::replace(&mut self.asked, true)
     }
 }

@@ -142,7 +142,36 @@ fn a_pool_uses_some_and_replaces_the_silent_the_denying_and_the_false() {
     // The one in the fourth slot is called false whoever it is, so the pool runs out at last and says so, once.
     let wants = world.events.iter().filter(|event| matches!(event, Event::CandidatesWanted { .. })).count();
     let replaced = world.events.iter().filter(|event| matches!(event, Event::Replaced { .. })).count();
-    assert_eq!((wants, replaced), (0, 6), "six waited and six were needed");
+    assert_eq!((wants, replaced), (1, 6), "six waited and six were needed");
+}
+
+/// What is asked of a pool's name, and when: its members are all dead, then one of what it leads to refuses.
+#[test]
+fn a_pool_of_the_dead_asks_for_others_and_never_again_for_who_refused() {
+    let mut world = World::new();
+    let dead = [1, 2].map(|last| world.serve(&address(last).to_string(), silent));
+    let config = PoolConfig { size: 2, source: config(4, 4, false), ..PoolConfig::default() };
+    let pool = world.system.add_pool(config);
+    assert_eq!(world.system.add_candidates(pool, dead, world.now), 2);
+    let wants =
+        |world: &World| world.events.iter().filter(|event| matches!(event, Event::CandidatesWanted { .. })).count();
+    world.run_for(HOUR);
+    assert_eq!(wants(&world), 1, "said once");
+    // The name leads to the same: nothing new, and said again when the next request is due.
+    assert_eq!(world.system.add_candidates(pool, dead, world.now), 0);
+    world.run_for(HOUR);
+    assert_eq!(wants(&world), 2);
+    let deny = world.serve("10.0.0.3:123", |request, _, _| vec![(ROUND_TRIP, kiss(request, b"DENY"))]);
+    let alive = world.serve("10.0.0.4:123", good);
+    assert_eq!(world.system.add_candidates(pool, [deny, alive], world.now), 2);
+    world.run_for(HOUR);
+    for _ in 0..5 {
+        assert_eq!(world.system.add_candidates(pool, [deny], world.now), 0);
+        world.run_for(HOUR);
+    }
+    assert_eq!(world.asked(deny), 1, "it said no");
+    let members: Vec<_> = world.system.snapshot(world.now).sources.iter().map(|source| source.address).collect();
+    assert!(members.contains(&alive) && !members.contains(&deny), "{members:?}");
 }
 
 #[test]

@@ -112,3 +112,44 @@ impl fmt::Display for Verdict {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    /// From worst to best, with the letters of the manual pages of ntpq (`-p`, its peer status word) and chronyc (`sources`).
+    const ALL: [(Verdict, char, char, u8); 13] = [
+        (Verdict::Vacant, ' ', '?', 0),
+        (Verdict::Unreachable, ' ', '?', 0),
+        (Verdict::Unsynchronized, ' ', '?', 0),
+        (Verdict::Distant, ' ', '?', 0),
+        (Verdict::Smeared, ' ', '?', 0),
+        (Verdict::NoSelect, ' ', '?', 0),
+        (Verdict::Pending, ' ', '?', 0),
+        (Verdict::Falseticker, 'x', 'x', 1),
+        (Verdict::Excess, '.', '-', 2),
+        (Verdict::Outlier, '-', '-', 3),
+        (Verdict::Backup, '#', '-', 5),
+        (Verdict::Candidate, '+', '+', 4),
+        (Verdict::SystemPeer, '*', '*', 6),
+    ];
+
+    #[test]
+    fn letters_are_those_that_operators_know() {
+        for (verdict, ntpq, chronyc, code) in ALL {
+            assert_eq!((verdict.letter(), verdict.chronyc(), verdict.selection_code()), (ntpq, chronyc, code), "{verdict}");
+        }
+    }
+
+    #[test]
+    fn a_later_one_is_better() {
+        for pair in ALL.windows(2) {
+            let [(worse, ..), (better, ..)] = pair else { continue };
+            assert!(worse < better && worse.is_truechimer() <= better.is_truechimer(), "{worse} {better}");
+            assert!(worse.is_survivor() <= better.is_survivor() && worse.to_string() != better.to_string());
+        }
+        assert_eq!(Verdict::default(), Verdict::Vacant);
+    }
+}

@@ -29,6 +29,20 @@ fn every_scenario_is_in_the_table() {
     assert_eq!(TABLE.lines().count(), 1 + entries().len() + summaries_of(TABLE).len());
 }
 
+/// Over the whole table, at most one second in a hundred thousand in which the true error lay outside the claimed bound.
+#[test]
+fn the_error_bound_holds_over_the_whole_table() {
+    let entries = entries();
+    let seconds: u64 = entries.iter().map(|entry| SEEDS * u64::from(entry.scenario.duration)).sum();
+    let lines = TABLE.lines().skip(1).take(entries.len());
+    let violations = lines.map(|line| {
+        let (ours, _) = line.split_once('|').unwrap();
+        ours.split_whitespace().last().unwrap().parse::<u64>().unwrap()
+    });
+    let violations: u64 = violations.sum();
+    assert!(violations * 100_000 <= seconds, "{violations} of {seconds} seconds");
+}
+
 fn summaries_of(table: &str) -> Vec<&str> {
     table.lines().filter(|line| line.contains("scenarios: rms")).collect()
 }

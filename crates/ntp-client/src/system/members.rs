@@ -66,15 +66,21 @@ impl<E: Engine> System<E> {
         id
     }
 
-    /// Addresses a pool's name resolved to: as many as it needs become sources, the others wait.
-    pub fn add_candidates(&mut self, pool: PoolId, addresses: impl IntoIterator<Item = SocketAddr>, now: Instant) {
-        for address in addresses {
-            let is_source = self.addresses.contains_key(&address);
-            if let Some(pool) = self.pools.get_mut(pool.index()).filter(|_| !is_source) {
-                pool.add_candidate(address);
-            }
-        }
+    /// Addresses a pool's name resolved to, none if it did not: as many as it needs become sources, the others wait. One that
+    /// told us to stop stays out. Returns how many are new to the pool.
+    pub fn add_candidates(
+        &mut self,
+        pool: PoolId,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+        now: Instant,
+    ) -> usize {
+        let Self { pools, addresses: known, .. } = self;
+        let Some(held) = pools.get_mut(pool.index()) else { return 0 };
+        held.handle_resolved();
+        let strangers = addresses.into_iter().filter(|address| !known.contains_key(address));
+        let new = strangers.filter(|address| held.add_candidate(*address)).count();
         self.fill(pool, now);
+        new
     }
 
     fn add(
@@ -127,7 +133,13 @@ impl<E: Engine> System<E> {
                 }
             }
         }
-        if self.pools.get_mut(id.index()).is_some_and(Pool::wants_candidates) {
+        if self.pools.get(id.index()).is_some_and(Pool::is_short) {
+            self.ask_for_candidates(id);
+        }
+    }
+
+    fn ask_for_candidates(&mut self, id: PoolId) {
+        if self.pools.get_mut(id.index()).is_some_and(Pool::asks_for_candidates) {
             self.note(Event::CandidatesWanted { pool: id });
         }
     }
@@ -136,7 +148,11 @@ impl<E: Engine> System<E> {
     pub(super) fn replace(&mut self, id: SourceId, now: Instant) {
         let Some(held) = self.held(id) else { return };
         let (Some(pool), address) = (held.pool, held.association.address()) else { return };
+        let has_refused = held.association.is_stopped();
         self.remove_source(id);
+        if let Some(pool) = self.pools.get_mut(pool.index()).filter(|_| has_refused) {
+            pool.handle_refused(address);
+        }
         let replacement = self.pools.get(pool.index()).and_then(Pool::next_candidate);
         self.note(Event::Replaced { pool, address, replacement });
         self.fill(pool, now);
@@ -144,22 +160,27 @@ impl<E: Engine> System<E> {
 
     /// Before the next request to a member: whether it was silent for too long, and another took its place.
     pub(super) fn replace_if_silent(&mut self, id: SourceId, now: Instant) -> bool {
+        self.replace_if(id, now, |held, config| held.association.unanswered() >= config.unanswered)
+    }
+
+    pub(super) fn replace_if_false(&mut self, id: SourceId, now: Instant) {
+        self.replace_if(id, now, |held, config| held.falseticks >= config.falseticks);
+    }
+
+    /// Replaces a member that is no good, or asks for others where none waits.
+    fn replace_if(&mut self, id: SourceId, now: Instant, is_bad: impl Fn(&Held, &PoolConfig) -> bool) -> bool {
         let Some(held) = self.held(id) else { return false };
-        let (unanswered, pool) = (held.association.unanswered(), held.pool);
-        let Some(pool) = pool.and_then(|pool| self.pools.get(pool.index())) else { return false };
-        if unanswered < pool.config().unanswered || pool.next_candidate().is_none() {
+        let Some((name, pool)) = held.pool.and_then(|name| Some((name, self.pools.get(name.index())?))) else {
+            return false;
+        };
+        if !is_bad(held, pool.config()) {
+            return false;
+        }
+        if pool.next_candidate().is_none() {
+            self.ask_for_candidates(name);
             return false;
         }
         self.replace(id, now);
         true
-    }
-
-    pub(super) fn replace_if_false(&mut self, id: SourceId, now: Instant) {
-        let Some(held) = self.held(id) else { return };
-        let (falseticks, pool) = (held.falseticks, held.pool);
-        let Some(pool) = pool.and_then(|pool| self.pools.get(pool.index())) else { return };
-        if falseticks >= pool.config().falseticks && pool.next_candidate().is_some() {
-            self.replace(id, now);
-        }
     }
 }
