@@ -5,13 +5,13 @@
 
 use crate::total::within;
 
+use super::elementary::{exp, ln};
 use super::observation::{Observation, Posterior};
 
 /// Members: wander from 3·10⁻¹¹ to 10⁻⁶ per √s in half decades.
 pub(crate) const MEMBERS: usize = 10;
 /// Squares of the wanders, (10^(−10.5 + i/2))².
-pub(crate) const WANDER_SQUARED: [f64; MEMBERS] =
-    [1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12];
+const WANDER_SQUARED: [f64; MEMBERS] = [1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12];
 /// Likelihoods are forgotten by this factor per sample, so that a change of regime is noticed.
 pub(crate) const FORGETTING: f64 = 0.99;
 /// What the log weights start with and are forgotten towards: no oscillator walks by more than 3·10⁻⁸ per √s for long,
@@ -55,15 +55,15 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// The same, `elapsed` seconds on, the frequency walking with this squared wander.
-    pub(crate) fn predicted(&self, elapsed: f64, wander_squared: f64) -> Self {
-        let d = elapsed;
+    /// The same after a walk.
+    pub(crate) fn predicted(&self, walk: &Walk) -> Self {
+        let d = walk.elapsed;
         Self {
             offset: self.offset + d * self.frequency,
             frequency: self.frequency,
-            xx: self.xx + d * (2.0 * self.xf + d * self.ff) + wander_squared * d * d * d / 3.0,
-            xf: self.xf + d * self.ff + wander_squared * d * d / 2.0,
-            ff: self.ff + wander_squared * d,
+            xx: self.xx + d * (2.0 * self.xf + d * self.ff) + walk.xx,
+            xf: self.xf + d * self.ff + walk.xf,
+            ff: self.ff + walk.ff,
         }
         .bounded()
     }
@@ -127,6 +127,29 @@ impl Estimate {
     }
 }
 
+/// What time adds to a covariance while the frequency walks randomly.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk {
+    /// In seconds.
+    pub(crate) elapsed: f64,
+    xx: f64,
+    xf: f64,
+    ff: f64,
+}
+
+impl Walk {
+    /// One for each member of a bank.
+    pub(crate) fn each(elapsed: f64) -> [Self; MEMBERS] {
+        let d = elapsed;
+        WANDER_SQUARED.map(|wander_squared| Self {
+            elapsed,
+            xx: wander_squared * d * d * d / 3.0,
+            xf: wander_squared * d * d / 2.0,
+            ff: wander_squared * d,
+        })
+    }
+}
+
 /// The bank.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bank {
@@ -158,10 +181,10 @@ impl Bank {
         self.samples
     }
 
-    /// Goes `elapsed` seconds on.
-    pub(crate) fn predict(&mut self, elapsed: f64) {
-        for (member, wander) in self.members.iter_mut().zip(WANDER_SQUARED) {
-            *member = member.predicted(elapsed, wander);
+    /// Goes on in time.
+    pub(crate) fn predict(&mut self, walks: &[Walk; MEMBERS]) {
+        for (member, walk) in self.members.iter_mut().zip(walks) {
+            *member = member.predicted(walk);
         }
     }
 
@@ -185,7 +208,7 @@ impl Bank {
             let total = of().map(|(_, share)| share).sum::<f64>().max(f64::MIN_POSITIVE);
             let per_total = 1.0 / total;
             *member = Estimate::mixture(of().map(|(member, share)| (member, share * per_total)));
-            *ln_weight = libm::log(total);
+            *ln_weight = ln(total);
         }
         self.samples = banks.map(|(bank, _)| bank.samples).max().unwrap_or_default();
         self.weigh();
@@ -194,15 +217,14 @@ impl Bank {
     /// Takes in a sample taken now; the logarithm of its probability.
     pub(crate) fn update(&mut self, observation: &Observation) -> f64 {
         let observation = observation.likelihood();
-        let mut likelihoods = [0.0; MEMBERS];
         self.samples = self.samples.saturating_add(1);
-        for (member, likelihood) in self.members.iter_mut().zip(&mut likelihoods) {
-            let posterior = observation.posterior(member.offset, member.xx);
-            member.absorb(&posterior);
-            *likelihood = posterior.ln_likelihood;
+        let posteriors = observation.posteriors(&self.members.map(|member| (member.offset, member.xx)));
+        for (member, posterior) in self.members.iter_mut().zip(&posteriors) {
+            member.absorb(posterior);
         }
+        let likelihoods = posteriors.map(|posterior| posterior.ln_likelihood);
         let top = likelihoods.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = likelihoods.iter().zip(&self.weights).map(|(l, weight)| weight * libm::exp(l - top)).sum();
+        let total: f64 = likelihoods.iter().zip(&self.weights).map(|(l, weight)| weight * exp(l - top)).sum();
         if self.samples > WEIGHTLESS {
             for ((ln_weight, prior), likelihood) in self.ln_weights.iter_mut().zip(LN_PRIOR).zip(likelihoods) {
                 *ln_weight = FORGETTING * *ln_weight + (1.0 - FORGETTING) * prior + likelihood;
@@ -210,7 +232,7 @@ impl Bank {
             self.weigh();
             self.restart_losers();
         }
-        top + libm::log(total.max(f64::MIN_POSITIVE))
+        top + ln(total.max(f64::MIN_POSITIVE))
     }
 
     /// Log weights have changed.
@@ -277,7 +299,7 @@ pub(crate) fn is_lost(ln_weight: f64) -> bool {
 
 /// Weights that sum to one.
 pub(crate) fn weights(ln_weights: &[f64; MEMBERS]) -> [f64; MEMBERS] {
-    let weights = ln_weights.map(libm::exp);
+    let weights = ln_weights.map(exp);
     let total: f64 = weights.iter().sum();
     // The best has weight one, so the total is no less.
     weights.map(|weight| weight / total)
@@ -289,8 +311,8 @@ pub(crate) fn mixture(members: &[Estimate; MEMBERS], weights: &[f64; MEMBERS], e
         return Estimate::mixture(members.iter().zip(weights.iter().copied()));
     }
     let mut ahead = *members;
-    for (member, wander) in ahead.iter_mut().zip(WANDER_SQUARED) {
-        *member = member.predicted(elapsed, wander);
+    for (member, walk) in ahead.iter_mut().zip(&Walk::each(elapsed)) {
+        *member = member.predicted(walk);
     }
     Estimate::mixture(ahead.iter().zip(weights.iter().copied()))
 }
@@ -333,7 +355,7 @@ mod tests {
         let mut truth = 0.0;
         let mut go = |bank: &mut Bank, rate: f64, polls: u32| {
             for poll in 0..polls {
-                bank.predict(64.0);
+                bank.predict(&Walk::each(64.0));
                 truth += 64.0 * rate;
                 let error = if poll % 2 == 0 { 4e-6 } else { -4e-6 };
                 bank.update(&exact(truth + error));
@@ -352,7 +374,7 @@ mod tests {
     fn no_gap_and_no_contradiction_loses_a_number() {
         let mut bank = Bank::new(Estimate { xx: 1.0, ff: 1.0, ..Estimate::default() });
         for (gap, offset) in [(0.0, 0.0), (1e-9, 1e9), (1e10, -1e9), (64.0, 0.0), (0.0, 2e9), (1e8, 1e-9)] {
-            bank.predict(gap);
+            bank.predict(&Walk::each(gap));
             bank.update(&exact(offset));
             for estimate in [bank.estimate(1e9), bank.plan(0.0).estimate(0.0)] {
                 assert!(estimate.offset.is_finite() && estimate.frequency.is_finite(), "{estimate:?}");

@@ -2,6 +2,8 @@
 //!
 //! It is the heart of the estimator's update: a Gaussian prior under a likelihood that is flat between two edges.
 
+use super::elementary::exp;
+
 /// 1/√(2π).
 pub(crate) const INVERSE_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
 /// Intervals narrower than this are treated as flat to second order; wider ones only while they lie near the middle.
@@ -47,54 +49,67 @@ pub(crate) struct CutNormal {
     pub(crate) variance: f64,
 }
 
-/// A standard normal cut to `[low, high]`, `low < high`, both finite.
-pub(crate) fn cut_normal(low: f64, high: f64) -> CutNormal {
-    // Mirrored so that the interval's middle is not below zero: only upper tails remain.
-    if low + high < 0.0 {
-        let mirrored = upper(-high, -low);
-        return CutNormal { mean: -mirrored.mean, ..mirrored };
+/// Standard normals cut to `[low, high]`, `low < high`, both finite.
+pub(crate) fn cut_normals<const N: usize>(edges: &[(f64, f64); N]) -> [CutNormal; N] {
+    let mut cuts = edges.map(|(low, high)| direct(low, high));
+    for (cut, &(low, high)) in cuts.iter_mut().zip(edges) {
+        if high - low >= NARROW_NEAR && low.max(-high) <= FAR && cut.mass > 0.0 {
+            continue;
+        }
+        // Mirrored so that the interval's middle is not below zero: only upper tails remain.
+        let (low, high, sign) = if low + high < 0.0 { (-high, -low, -1.0) } else { (low, high, 1.0) };
+        if let Some(special) = special(low, high, cut.mass) {
+            *cut = CutNormal { mean: sign * special.mean, ..special };
+        }
     }
-    upper(low, high)
+    cuts
 }
 
-fn upper(low: f64, high: f64) -> CutNormal {
-    let width = (high - low).max(f64::MIN_POSITIVE);
-    let middle = 0.5 * (low + high);
-    if width < NARROW && middle < 1.0 || width < NARROW_NEAR && width * middle < NARROW {
-        let variance = width * width / 12.0;
-        let mean = middle * (1.0 - variance);
-        return CutNormal { mass: width * INVERSE_SQRT_2PI, ln_scale: -0.5 * middle * middle, mean, variance };
-    }
-    if low > FAR || low > 1.0 && width < NARROW {
-        return far(low, width);
-    }
+/// By the direct formula, without a branch; where that fails whatever it gives.
+#[inline]
+fn direct(low: f64, high: f64) -> CutNormal {
+    let mirrored = low + high < 0.0;
+    let (low, high) = if mirrored { (-high, -low) } else { (low, high) };
+    let width = high - low;
     let nearest = low.max(0.0) * low.max(0.0);
     let ((at_low, below), (at_high, above)) = (edge(low, nearest), edge(high, nearest));
     let mass = if low < 0.0 { 1.0 - below } else { below } - above;
-    if mass <= 0.0 {
-        // Only rounding can leave nothing between two edges this far apart.
-        return far(low.max(1.0), width);
-    }
     let per_mass = 1.0 / mass;
     let mean = ((at_low - at_high) * per_mass).max(low).min(high);
     let edges = (low * at_low - high * at_high) * per_mass;
     let widest = (width * width / 12.0).min(1.0);
     let variance = (1.0 + edges - mean * mean).max(1e-9 * widest).min(widest);
-    CutNormal { mass, ln_scale: 0.0, mean, variance }
+    CutNormal { mass, ln_scale: 0.0, mean: if mirrored { -mean } else { mean }, variance }
+}
+
+/// Where the direct formula, which found this mass, fails; the interval's middle not below zero.
+fn special(low: f64, high: f64, mass: f64) -> Option<CutNormal> {
+    let width = (high - low).max(f64::MIN_POSITIVE);
+    let middle = 0.5 * (low + high);
+    if width < NARROW && middle < 1.0 || width < NARROW_NEAR && width * middle < NARROW {
+        let variance = width * width / 12.0;
+        let mean = middle * (1.0 - variance);
+        return Some(CutNormal { mass: width * INVERSE_SQRT_2PI, ln_scale: -0.5 * middle * middle, mean, variance });
+    }
+    if low > FAR || low > 1.0 && width < NARROW {
+        return Some(far(low, width));
+    }
+    // Only rounding can leave nothing between two edges this far apart.
+    (mass <= 0.0).then(|| far(low.max(1.0), width))
 }
 
 /// The density at an edge and the mass beyond it, away from the middle; nothing where both vanish beside what lies at the
 /// square of the nearest point.
+#[inline]
 fn edge(at: f64, nearest_squared: f64) -> (f64, f64) {
     let square = at * at;
-    if square - nearest_squared > NOTHING {
-        return (0.0, 0.0);
-    }
-    let density = libm::exp(-0.5 * square) * INVERSE_SQRT_2PI;
+    let density = exp(-0.5 * square) * INVERSE_SQRT_2PI;
+    let density = if square - nearest_squared > NOTHING { 0.0 } else { density };
     (density, density * mills_ratio(at.abs()))
 }
 
 /// Of a standard normal at `x`, from 0 on: the mass beyond it over the density there.
+#[inline]
 fn mills_ratio(x: f64) -> f64 {
     let polynomial = |coefficients: &[f64]| coefficients.iter().fold(0.0, |sum, coefficient| sum * x + coefficient);
     polynomial(&NUMERATOR) / polynomial(&DENOMINATOR)
@@ -124,6 +139,11 @@ mod tests {
     use std::format;
 
     use super::*;
+
+    fn cut_normal(low: f64, high: f64) -> CutNormal {
+        let [cut] = cut_normals(&[(low, high)]);
+        cut
+    }
 
     /// By Simpson's rule, relative to the density's largest value in the interval.
     fn numerically(low: f64, high: f64) -> CutNormal {

@@ -3,7 +3,7 @@
 //! A source's offset is x + bᵢ: its asymmetry, its server's error. x and the mean of the biases cannot be told apart by
 //! data; the biases' prior, a part κ of each delay, and the gauge below hold the level.
 
-use super::bank::{is_lost, mixture, normalize, weights, Estimate, Plan, LEAST_VARIANCE, MEMBERS, WANDER_SQUARED};
+use super::bank::{is_lost, mixture, normalize, weights, Estimate, Plan, Walk, LEAST_VARIANCE, MEMBERS};
 use super::observation::Observation;
 
 /// Likelihoods are forgotten by this factor per sample.
@@ -64,14 +64,14 @@ impl<const N: usize> Filter<N> {
         Self { core, bias: [0.0; N], x_bias: [0.0; N], f_bias: [0.0; N], biases: [[0.0; N]; N] }
     }
 
-    fn predict(&mut self, elapsed: f64, wander_squared: f64, walks: &[f64; N]) {
-        self.core = self.core.predicted(elapsed, wander_squared);
+    fn predict(&mut self, walk: &Walk, bias_walks: &[f64; N]) {
+        self.core = self.core.predicted(walk);
         for (x, f) in self.x_bias.iter_mut().zip(&self.f_bias) {
-            *x += elapsed * f;
+            *x += walk.elapsed * f;
         }
-        for (i, (row, walk)) in self.biases.iter_mut().zip(walks).enumerate() {
+        for (i, (row, bias_walk)) in self.biases.iter_mut().zip(bias_walks).enumerate() {
             if let Some(variance) = row.get_mut(i) {
-                *variance += walk * elapsed;
+                *variance += bias_walk * walk.elapsed;
             }
         }
     }
@@ -214,8 +214,8 @@ impl<const N: usize> Joint<N> {
 
     /// Goes `elapsed` seconds on.
     pub(crate) fn predict(&mut self, elapsed: f64) {
-        for (filter, wander) in self.filters.iter_mut().zip(WANDER_SQUARED) {
-            filter.predict(elapsed, wander, &self.walks);
+        for (filter, walk) in self.filters.iter_mut().zip(&Walk::each(elapsed)) {
+            filter.predict(walk, &self.walks);
         }
     }
 
@@ -231,14 +231,12 @@ impl<const N: usize> Joint<N> {
     /// Takes in a sample of member `i` taken now.
     pub(crate) fn update(&mut self, i: usize, observation: &Observation) {
         self.samples = self.samples.saturating_add(1);
-        let mut evidence = [0.0; MEMBERS];
-        let observation = observation.likelihood();
-        for (filter, evidence) in self.filters.iter_mut().zip(&mut evidence) {
-            let (mean, variance) = filter.measured(i);
-            let posterior = observation.posterior(mean, variance);
+        let measured = self.each(|filter| filter.measured(i));
+        let posteriors = observation.likelihood().posteriors(&measured);
+        for (filter, (posterior, (_, variance))) in self.filters.iter_mut().zip(posteriors.iter().zip(measured)) {
             filter.absorb(i, variance, posterior.shift, posterior.variance.max(LEAST_VARIANCE));
-            *evidence = posterior.ln_likelihood;
         }
+        let evidence = posteriors.map(|posterior| posterior.ln_likelihood);
         if self.samples > WEIGHTLESS {
             let best = evidence.into_iter().fold(f64::NEG_INFINITY, f64::max);
             for (ln_own, evidence) in self.ln_own.iter_mut().zip(evidence) {

@@ -29,6 +29,7 @@
 mod bank;
 mod cut_normal;
 mod delays;
+mod elementary;
 mod engine;
 mod fusion;
 mod joint;

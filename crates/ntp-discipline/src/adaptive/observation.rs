@@ -6,7 +6,8 @@
 //! like exp(κ·x), κ = 1/u − 1/d: flat when both are alike. With a small probability the sample is something else (a
 //! route change, a wrong server): then it says little.
 
-use super::cut_normal::{cut_normal, INVERSE_SQRT_2PI};
+use super::cut_normal::{cut_normals, INVERSE_SQRT_2PI};
+use super::elementary::{exp, ln};
 
 /// Prior probability that a sample does not follow the model.
 ///
@@ -38,7 +39,7 @@ pub(crate) struct Observation {
 }
 
 /// A Gaussian after an observation.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Posterior {
     /// By how much the mean moves.
     pub(crate) shift: f64,
@@ -68,7 +69,7 @@ impl Observation {
                 off,
             };
         }
-        let ln_height = LN_MODEL_HOLDS - libm::log(2.0 * half_width) - ln_sinhc(tilt * half_width);
+        let ln_height = LN_MODEL_HOLDS - ln(2.0 * half_width) - ln_sinhc(tilt * half_width);
         Likelihood { offset, half_width, soft, tilt, ln_height, noise: None, off }
     }
 }
@@ -90,6 +91,7 @@ pub(crate) struct Likelihood {
 }
 
 /// A Gaussian after an observation that is what one of the two says; its density is `mass` · exp(`ln_scale`).
+#[derive(Debug, Clone, Copy, Default)]
 struct Part {
     shift: f64,
     variance: f64,
@@ -98,47 +100,63 @@ struct Part {
 }
 
 impl Likelihood {
-    /// The two exact first moments of `prior × likelihood` for a Gaussian prior, and the evidence.
-    pub(crate) fn posterior(&self, mean: f64, variance: f64) -> Posterior {
-        let innovation = self.offset - mean;
-        let inside = self.within_the_model(innovation, variance);
+    /// The two exact first moments of `prior × likelihood` for Gaussian priors, each a mean and a variance, and the evidence.
+    pub(crate) fn posteriors<const N: usize>(&self, priors: &[(f64, f64); N]) -> [Posterior; N] {
+        let inside = self.within_the_model(priors);
         // Without the model: a wide Gaussian.
-        let outside = gaussian(innovation, variance, self.off, LN_MODEL_BREAK);
-        // How much likelier it is that the model does not hold.
-        let ratio = libm::exp(outside.ln_scale - inside.ln_scale) * outside.mass / inside.mass;
-        let a = 1.0 / (1.0 + ratio);
-        let b = 1.0 - a;
-        let shift = a * inside.shift + b * outside.shift;
-        let second = a * (inside.variance + inside.shift * inside.shift)
-            + b * (outside.variance + outside.shift * outside.shift);
-        let ln_likelihood = if ratio < 1.0 {
-            inside.ln_scale + libm::log(inside.mass * (1.0 + ratio))
-        } else {
-            outside.ln_scale + libm::log(outside.mass * (1.0 + 1.0 / ratio))
-        };
-        Posterior { shift, variance: second - shift * shift, ln_likelihood }
+        let outside = priors.map(|(mean, variance)| gaussian(self.offset - mean, variance, self.off, LN_MODEL_BREAK));
+        let mut posteriors = [Posterior::default(); N];
+        for (posterior, (inside, outside)) in posteriors.iter_mut().zip(inside.iter().zip(&outside)) {
+            *posterior = either(inside, outside);
+        }
+        posteriors
     }
 
     /// A Gaussian prior N(mean, variance) under exp(κx) on an interval is again a Gaussian, shifted by κ·variance and
     /// cut to the interval; soft edges widen it first.
-    fn within_the_model(&self, innovation: f64, variance: f64) -> Part {
+    fn within_the_model<const N: usize>(&self, priors: &[(f64, f64); N]) -> [Part; N] {
         if let Some(noise) = self.noise {
-            return gaussian(innovation, variance, noise, self.ln_height);
+            return priors.map(|(mean, variance)| gaussian(self.offset - mean, variance, noise, self.ln_height));
         }
-        let widened = variance + self.soft;
-        let deviation = libm::sqrt(widened);
-        let tilted = self.tilt * widened;
-        let (from_mean, per_deviation) = (innovation - tilted, 1.0 / deviation);
-        let cut =
-            cut_normal((from_mean - self.half_width) * per_deviation, (from_mean + self.half_width) * per_deviation);
-        let gain = variance / widened;
-        Part {
-            shift: gain * (tilted + deviation * cut.mean),
-            variance: variance * (1.0 - gain * (1.0 - cut.variance)),
-            mass: cut.mass,
-            ln_scale: cut.ln_scale + self.ln_height + self.tilt * (0.5 * tilted - innovation),
+        let deviations = priors.map(|(_, variance)| libm::sqrt(variance + self.soft));
+        let mut edges = [(0.0, 0.0); N];
+        for (edges, (&(mean, variance), deviation)) in edges.iter_mut().zip(priors.iter().zip(&deviations)) {
+            let from_mean = self.offset - mean - self.tilt * (variance + self.soft);
+            let per_deviation = 1.0 / deviation;
+            *edges = ((from_mean - self.half_width) * per_deviation, (from_mean + self.half_width) * per_deviation);
         }
+        let cuts = cut_normals(&edges);
+        let mut parts = [Part::default(); N];
+        for (part, ((&(mean, variance), deviation), cut)) in
+            parts.iter_mut().zip(priors.iter().zip(&deviations).zip(&cuts))
+        {
+            let widened = variance + self.soft;
+            let tilted = self.tilt * widened;
+            let gain = variance / widened;
+            *part = Part {
+                shift: gain * (tilted + deviation * cut.mean),
+                variance: variance * (1.0 - gain * (1.0 - cut.variance)),
+                mass: cut.mass,
+                ln_scale: cut.ln_scale + self.ln_height + self.tilt * (0.5 * tilted - (self.offset - mean)),
+            };
+        }
+        parts
     }
+}
+
+/// A Gaussian after an observation that is what one of two says.
+#[inline]
+fn either(inside: &Part, outside: &Part) -> Posterior {
+    // How much likelier it is that the model does not hold.
+    let ratio = exp(outside.ln_scale - inside.ln_scale) * outside.mass / inside.mass;
+    let a = 1.0 / (1.0 + ratio);
+    let b = 1.0 - a;
+    let shift = a * inside.shift + b * outside.shift;
+    let second =
+        a * (inside.variance + inside.shift * inside.shift) + b * (outside.variance + outside.shift * outside.shift);
+    let (likelier, less) = if ratio < 1.0 { (inside, ratio) } else { (outside, 1.0 / ratio) };
+    let ln_likelihood = likelier.ln_scale + ln(likelier.mass * (1.0 + less));
+    Posterior { shift, variance: second - shift * shift, ln_likelihood }
 }
 
 /// Where the measurement's error is Gaussian, with a probability to begin with.
@@ -160,7 +178,7 @@ pub(crate) fn ln_sinhc(x: f64) -> f64 {
         x * x / 6.0
     } else {
         // sinh(x)/x = e^x (1 − e^(−2x)) / 2x
-        x + libm::log((1.0 - libm::exp(-2.0 * x)) / (2.0 * x))
+        x + ln((1.0 - exp(-2.0 * x)) / (2.0 * x))
     }
 }
 
@@ -169,6 +187,11 @@ mod tests {
     use std::format;
 
     use super::*;
+
+    fn posterior(observation: &Observation, mean: f64, variance: f64) -> Posterior {
+        let [posterior] = observation.likelihood().posteriors(&[(mean, variance)]);
+        posterior
+    }
 
     /// Prior × likelihood integrated on a grid; hard edges.
     fn numerically(observation: &Observation, mean: f64, variance: f64) -> Posterior {
@@ -206,7 +229,7 @@ mod tests {
         let observation =
             Observation { offset: 0.3, half_width: 0.5, softness: 1e-9, tilt: 0.0, spread: 0.0, filled: true };
         // Under a flat prior what is left is the observation itself.
-        let found = observation.likelihood().posterior(0.2, 1e6);
+        let found = posterior(&observation, 0.2, 1e6);
         assert!((found.shift - 0.1).abs() < 1e-3, "{found:?}");
         assert!((found.variance / (0.25 * second) - 1.0).abs() < 0.01, "{found:?} {second}");
     }
@@ -217,7 +240,7 @@ mod tests {
             [(0.0, 1.0, 0.0), (0.3, 0.2, 0.0), (2.0, 0.5, 3.0), (-1.0, 1.5, -2.0), (9.0, 1.0, 0.0), (0.1, 4.0, 6.0)]
         {
             let observation = Observation { offset, half_width, softness: 1e-9, tilt, spread: 0.7, filled: false };
-            let (found, exact) = (observation.likelihood().posterior(0.5, 0.64), numerically(&observation, 0.5, 0.64));
+            let (found, exact) = (posterior(&observation, 0.5, 0.64), numerically(&observation, 0.5, 0.64));
             let context = format!("{observation:?}: {found:?} against {exact:?}");
             assert!((found.shift - exact.shift).abs() < 2e-3, "{context}");
             assert!((found.variance / exact.variance - 1.0).abs() < 5e-3, "{context}");

@@ -3,6 +3,7 @@
 use crate::total::within;
 
 use super::bank::Estimate;
+use super::elementary::ln;
 use super::observation::{ln_sinhc, Observation, FILLED_SHAPE};
 
 /// The queues' means are forgotten by this factor per sample …
@@ -93,10 +94,10 @@ impl Queues {
         let (up, down) = self.means(spread);
         if observation.filled {
             let (excess, part) = (2.0 * half_width, 0.5 * (up + down) / FILLED_SHAPE);
-            return (2.0 * FILLED_SHAPE - 1.0) * libm::log(excess / part) - libm::log(part) - excess / part - LN_FILLED;
+            return (2.0 * FILLED_SHAPE - 1.0) * ln(excess / part) - ln(part) - excess / part - LN_FILLED;
         }
         let (up, down) = if tilt == 0.0 { (0.5 * (up + down), 0.5 * (up + down)) } else { (up, down) };
-        libm::log(2.0 * half_width / (up * down)) + ln_sinhc(tilt * half_width) - half_width * (1.0 / up + 1.0 / down)
+        ln(2.0 * half_width / (up * down)) + ln_sinhc(tilt * half_width) - half_width * (1.0 / up + 1.0 / down)
     }
 
     /// Means of the two queues, in seconds.

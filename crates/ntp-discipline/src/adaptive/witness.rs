@@ -12,7 +12,8 @@
 
 use crate::total::within;
 
-use super::bank::{Bank, Estimate, Plan, MEMBERS};
+use super::bank::{Bank, Estimate, Plan, Walk, MEMBERS};
+use super::elementary::exp;
 use super::observation::Observation;
 use super::path::Path;
 use super::queues::Queues;
@@ -115,9 +116,10 @@ impl Witness {
 
     /// Goes `elapsed` seconds on.
     pub(crate) fn predict(&mut self, elapsed: f64) {
-        self.merged.predict(elapsed);
+        let walks = Walk::each(elapsed);
+        self.merged.predict(&walks);
         for hypothesis in &mut self.each {
-            hypothesis.bank.predict(elapsed);
+            hypothesis.bank.predict(&walks);
         }
     }
 
@@ -198,7 +200,7 @@ impl Witness {
     }
 
     fn weights(&self) -> [f64; HYPOTHESES] {
-        let weights = self.each.map(|hypothesis| libm::exp(hypothesis.ln_weight));
+        let weights = self.each.map(|hypothesis| exp(hypothesis.ln_weight));
         let total: f64 = weights.iter().sum();
         // The best base has weight one, so the total is no less.
         weights.map(|weight| weight / total)
