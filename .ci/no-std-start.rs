@@ -1,4 +1,4 @@
-//! The entry and the panic handler of a program without std; its `main` returns the exit status.
+//! The entry of a program without std; its `main` returns the exit status.
 
 #[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(
@@ -20,15 +20,6 @@ core::arch::global_asm!(
     "svc 0",
     main = sym crate::main
 );
-
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    extern "C" {
-        fn a_path_to_a_panic_is_left() -> !;
-    }
-    // SAFETY: never called: the program does not link while anything reaches this.
-    unsafe { a_path_to_a_panic_is_left() }
-}
 
 /// Named by the compiler's own 128-bit division, which is built to unwind; nothing here unwinds.
 #[no_mangle]

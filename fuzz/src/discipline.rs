@@ -1,5 +1,6 @@
 //! Both engines: whatever samples, polls, readings of the clock and instants come, nothing the policy forbids comes out.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use ntp_discipline::{
@@ -74,7 +75,7 @@ fn policy(octets: &mut Octets<'_>) -> Policy {
     }
 }
 
-fn run<E: Engine>(mut engine: E, policy: &Policy, mut octets: Octets<'_>) {
+fn run<E: Engine<Source: Debug> + Debug>(mut engine: E, policy: &Policy, mut octets: Octets<'_>) {
     let mut sources: Vec<E::Source> = (0..SOURCES).map(|_| E::Source::default()).collect();
     let mut now = 0_u64;
     let mut corrections = 0;
@@ -137,6 +138,9 @@ fn run<E: Engine>(mut engine: E, policy: &Policy, mut octets: Octets<'_>) {
         }
         check_readings(&engine, &sources, at);
     }
+    // A reading would show what is not a number as zero.
+    let held = format!("{engine:?} {sources:?}");
+    assert!(!held.contains("NaN"), "{held}");
 }
 
 /// An exchange whose times are near each other, and a server in good health.

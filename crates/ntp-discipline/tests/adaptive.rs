@@ -15,7 +15,7 @@ use ntp_types::{
     RoundTrip, Stratum,
 };
 
-use world::{instant, Clock, Server, World};
+use world::{assert_numbers, instant, Clock, Server, World};
 
 const SOURCES: usize = 4;
 
@@ -177,6 +177,7 @@ fn hostile(samples: u64, seed: u64) {
             }
         }
         if count % 5_000 == 4_999 {
+            assert_numbers(&bench.engine, &bench.sources);
             bench = Bench::new(policy);
             corrections = 0;
         }

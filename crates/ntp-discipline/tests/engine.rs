@@ -251,3 +251,20 @@ fn poll_bounds_that_contradict_each_other_end_nothing() {
         assert!(polls.iter().all(|&poll| poll <= options.min_poll), "{polls:?}");
     }
 }
+
+/// Of a server that was away for long nothing old is left that the first new sample would have to beat.
+#[test]
+fn silence_empties_the_filter() {
+    let (mut engine, mut sources) = settled(Policy::default(), 100, 128);
+    assert_eq!(engine.source(&sources, 0, at(128)).samples, 8);
+    for poll in 0..11_u32 {
+        let reach = u8::try_from(0xff_u32 << poll & 0xff).unwrap();
+        engine.handle_poll(&mut sources, 0, reach, at(128 + 16 * u64::from(poll)));
+    }
+    assert_eq!(engine.source(&sources, 0, at(300)).samples, 0);
+    assert_eq!(engine.source(&sources, 0, at(300)).verdict, Verdict::Unreachable);
+    let mut late = sample(320, 700);
+    late.delay = micros(9_000);
+    let _ = engine.handle_sample(&mut sources, 0, &late, late.received);
+    assert_eq!((engine.source(&sources, 0, at(321)).samples, offset(&engine, &sources, 321)), (1, micros(700)));
+}

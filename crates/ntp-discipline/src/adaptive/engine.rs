@@ -84,7 +84,7 @@ impl<const N: usize> Engine<N> {
     fn steer(&mut self, sources: &[Source], plan: Option<&Plan>, poll: Poll, now: Instant) -> Decision {
         let Some(estimate) = self.fusion.estimate(sources, now) else { return Decision::hold(poll) };
         let offset = NtpDuration::from_seconds_f64(estimate.offset) - self.corrected(now);
-        let leave = match self.governor.admit(offset, self.fusion.standing_behind(), now) {
+        let leave = match self.governor.admit(offset, self.fusion.heard(sources, now), now) {
             Ok(leave) => leave,
             Err(refusal) => return Decision::refused(refusal, poll),
         };

@@ -51,6 +51,12 @@ impl<const N: usize> Fusion<N> {
         })
     }
 
+    /// How many of the members that stand behind the estimate are still heard.
+    #[allow(clippy::cast_possible_truncation)] // at most N
+    pub(super) fn heard(&self, sources: &[Source], now: Instant) -> u32 {
+        self.member_indices().filter_map(|i| sources.get(i)).filter(|source| !source.is_silent(now)).count() as u32
+    }
+
     /// The clock as one more witness, unless nobody ever stood behind it.
     pub(super) fn witnessed(&self, sources: &[Source], now: Instant) -> Option<Witnessed> {
         let estimate = self.estimate(sources, now).filter(|_| !self.undecided)?;

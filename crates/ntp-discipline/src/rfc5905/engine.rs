@@ -53,6 +53,8 @@ pub struct Engine {
     huffpuff: HuffPuff,
     /// The slew being paid out.
     pub(super) plan: Option<Plan>,
+    /// A command went out, and nothing is known of what came of it.
+    asked: bool,
     /// A frequency preset and not yet told to the clock.
     preset: Option<Frequency>,
     /// The newest sample the clock was corrected by, or could have been.
@@ -97,6 +99,7 @@ impl Engine {
             discipline: ClockLoop::new(loop_options, Poll::MIN),
             huffpuff: HuffPuff::new(),
             plan: None,
+            asked: false,
             preset: None,
             processed: None,
             started: None,
@@ -160,6 +163,7 @@ impl Engine {
             return Decision::refused(refusal, poll);
         }
         self.processed = Some(used.at);
+        self.forget_refused();
         self.settle(now);
         let outcome = self.discipline.update(offset, used.at, (options.min_poll, options.max_poll));
         let is_step = match outcome {
@@ -195,6 +199,12 @@ impl Engine {
         Decision { refused, ..Decision::new(self.pay(now), poll) }
     }
 
+    /// A decision that goes out.
+    fn remember(&mut self, decision: Decision) -> Decision {
+        self.asked |= decision.command != ClockCommand::Hold;
+        decision
+    }
+
     /// Whether enough is known for the first correction.
     fn start(&self, selected: &Selected, now: Instant) -> Result<(), Refusal> {
         let contenders = selected.candidates + selected.pending;
@@ -207,6 +217,15 @@ impl Engine {
             return Err(Refusal::Settling { filling: selected.filling });
         }
         Ok(())
+    }
+
+    /// Where the clock did nothing of what it was last asked for, nothing follows from that: the loop starts again from how
+    /// the clock runs.
+    fn forget_refused(&mut self) {
+        if core::mem::take(&mut self.asked) {
+            self.discipline.restart();
+            self.discipline.adopt_frequency(self.ledger.frequency());
+        }
     }
 
     /// Book in the loop what the clock has really been slewed by.
@@ -282,7 +301,7 @@ impl engine::Engine for Engine {
         self.started.get_or_insert(now);
         let selected = self.select(sources, now);
         let decision = self.update(sources, &selected, poll, now);
-        Decision { poll: self.advice(&options), ..decision }
+        self.remember(Decision { poll: self.advice(&options), ..decision })
     }
 
     fn handle_poll(&mut self, sources: &mut [Source], index: usize, reach: u8, now: Instant) {
@@ -297,6 +316,7 @@ impl engine::Engine for Engine {
 
     fn handle_applied(&mut self, sources: &mut [Source], applied: &Applied) {
         let change = applied.frequency - self.ledger.frequency();
+        self.asked = false;
         self.ledger.handle_applied(applied);
         for source in sources {
             // A sample of age a would have shown the clock behind by change · a more, had it run as it runs now.
@@ -315,6 +335,7 @@ impl engine::Engine for Engine {
             source.start_over();
         }
         self.plan = None;
+        self.asked = false;
         self.processed = None;
         self.started = None;
         self.peer = None;
@@ -329,11 +350,13 @@ impl engine::Engine for Engine {
     fn handle_timeout(&mut self, _sources: &mut [Source], now: Instant) -> Decision {
         let poll = self.discipline.poll();
         if let Some(frequency) = self.preset.take() {
-            return Decision::new(self.governor.run_at(frequency), poll);
+            let command = self.governor.run_at(frequency);
+            return self.remember(Decision::new(command, poll));
         }
         if self.plan.and_then(|plan| plan.next).is_some_and(|next| next <= now) {
             self.settle(now);
-            return Decision::new(self.pay(now), poll);
+            let command = self.pay(now);
+            return self.remember(Decision::new(command, poll));
         }
         Decision::hold(poll)
     }

@@ -74,11 +74,11 @@ impl Source {
         self.refresh(precision, poll);
     }
 
-    /// A poll went out; a dummy goes in when the last three were not answered, until eight were not.
+    /// A poll went out; a dummy goes in when the last three were not answered.
     pub(super) fn handle_poll(&mut self, reach: u8, (precision, poll): (Precision, Poll), now: Instant) {
         self.reach = reach;
         self.polls = self.polls.saturating_add(1);
-        if reach != 0 && reach & 7 == 0 {
+        if reach & 7 == 0 {
             self.filter.push(Tuple::DUMMY, now);
             self.refresh(precision, poll);
         }

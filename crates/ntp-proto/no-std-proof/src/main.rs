@@ -9,6 +9,8 @@
 #![no_main]
 
 // What a program without std begins and ends with, the same in every proof.
+#[path = "../../../../.ci/no-std-no-panic.rs"]
+mod no_panic;
 #[path = "../../../../.ci/no-std-start.rs"]
 mod start;
 

@@ -1,0 +1,222 @@
+//! What both engines owe the policy, the clock that refuses, and the votes on leap seconds.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a test stops where it is wrong
+
+mod world;
+
+use std::time::Duration;
+
+use ntp_discipline::{
+    adaptive, rfc5905, Engine, Policy, Refusal, SmearGuard, SourceOptions, Status, StepLimit, Verdict,
+};
+use ntp_types::{ClockCommand, Frequency, LeapIndicator, NtpDuration, Precision};
+use world::{instant, Clock, Server, World};
+
+/// Quick to believe a lasting jump; all else as by default.
+fn quick() -> Policy {
+    Policy { stepout: Duration::from_secs(60), ..Policy::default() }
+}
+
+fn adaptive(policy: Policy) -> adaptive::Engine<4> {
+    adaptive::Engine::new(policy).unwrap()
+}
+
+fn rfc5905(policy: Policy) -> rfc5905::Engine {
+    let options = rfc5905::Options { precision: Precision::from_log2(-24), huffpuff: false };
+    rfc5905::Engine::new(policy, options).unwrap()
+}
+
+/// The same test of both engines.
+macro_rules! of_both {
+    ($($name:ident => $check:ident)*) => {$(
+        #[test]
+        fn $name() {
+            $check(adaptive);
+            $check(rfc5905);
+        }
+    )*};
+}
+
+of_both! {
+    the_first_correction_waits_for_its_quorum => quorum
+    no_correction_below_the_minimum_of_sources => minimum_sources
+    panic_is_refused_and_the_engine_goes_on => panic
+    too_large_a_change_is_refused_unless_a_second_has_leapt => maximum_change
+    only_the_first_corrections_may_be_steps => step_limit
+    slews_and_frequencies_are_bounded => rates
+    smearing_servers_and_others_are_never_mixed => smear
+    a_leap_warning_needs_a_majority => leap
+    what_the_clock_refuses_is_asked_again_and_teaches_nothing => refusing_clock
+}
+
+fn world<E: Engine>(engine: E, servers: usize, clock: Clock) -> World<E> {
+    World::new(engine, &vec![Server::good(20e-3, 200e-6); servers], clock, (4, 4), 7)
+}
+
+fn refused<E: Engine>(world: &World<E>, is: impl Fn(&Refusal) -> bool) -> bool {
+    world.decisions.iter().filter_map(|decision| decision.refused.as_ref()).any(is)
+}
+
+fn commands<E: Engine>(world: &World<E>) -> usize {
+    world.decisions.iter().filter(|decision| decision.command != ClockCommand::Hold).count()
+}
+
+fn quorum<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let mut world = world(engine(Policy { quorum: 3, ..quick() }), 3, Clock::new(0.3, 0.0));
+    world.servers[2].answers = false;
+    world.run(600.0, |_, offset| assert!((offset - 0.3).abs() < 1e-6));
+    assert!(refused(&world, |refusal| *refusal == Refusal::Quorum { agreeing: 2, required: 3 }));
+    assert_eq!((world.steps, commands(&world)), (0, 0));
+    world.servers[2].answers = true;
+    world.run(2_000.0, |_, _| {});
+    assert_eq!(world.steps, 1);
+    // Once is enough.
+    world.servers[2].answers = false;
+    let before = commands(&world);
+    world.run(4_000.0, |_, _| {});
+    assert!(commands(&world) > before + 10 && world.clock.offset(4_000.0).abs() < 2e-3);
+}
+
+fn minimum_sources<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let mut world = world(engine(Policy { quorum: 2, minimum_sources: 2, ..quick() }), 2, Clock::new(0.3, 0.0));
+    world.run(3_000.0, |_, _| {});
+    assert!(world.clock.offset(3_000.0).abs() < 2e-3);
+    world.servers[1].answers = false;
+    world.run(4_000.0, |_, _| {});
+    // The other is not followed alone.
+    world.servers[0].error = 0.01;
+    world.run(6_000.0, |_, offset| assert!(offset.abs() < 2e-3));
+    assert!(refused(&world, |refusal| *refusal == Refusal::MinimumSources { agreeing: 1, required: 2 }));
+    world.servers.iter_mut().for_each(|server| (server.answers, server.error) = (true, 0.01));
+    world.run(9_000.0, |_, _| {});
+    assert!((world.clock.offset(9_000.0) - 0.01).abs() < 3e-3, "{}", world.clock.offset(9_000.0));
+}
+
+fn panic<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let mut world = world(engine(quick()), 3, Clock::new(0.01, 0.0));
+    world.run(2_000.0, |_, _| {});
+    world.servers.iter_mut().for_each(|server| server.error = 5_000.0);
+    world.run(6_000.0, |_, offset| assert!(offset.abs() < 5e-3));
+    assert!(refused(
+        &world,
+        |refusal| matches!(refusal, Refusal::Panic { offset, .. } if offset.to_seconds_f64() > 4_999.0)
+    ));
+    world.servers.iter_mut().for_each(|server| server.error = 0.0);
+    world.run(10_000.0, |_, _| {});
+    assert_eq!(world.decisions.last().unwrap().refused, None);
+    assert_eq!(world.engine.system(&world.sources, instant(10_000.0)).status, Status::Synchronized);
+    assert!(world.steps <= 1 && world.clock.offset(10_000.0).abs() < 1e-3);
+}
+
+fn maximum_change<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let maximum_change = NtpDuration::from_nanos(500_000_000);
+    let policy = Policy { maximum_change, maximum_change_after: 1, ..quick() };
+    let mut world = world(engine(policy), 3, Clock::new(5.0, 0.0));
+    world.run(2_000.0, |_, _| {});
+    assert!(world.clock.offset(2_000.0).abs() < 1e-3, "the first may be larger");
+    // A second was inserted, and our clock did not do it.
+    world.servers.iter_mut().for_each(|server| server.error = -1.0);
+    world.run(4_000.0, |_, offset| assert!(offset.abs() < 5e-3));
+    assert!(refused(
+        &world,
+        |refusal| matches!(refusal, Refusal::MaximumChange { limit, .. } if *limit == maximum_change)
+    ));
+    world.engine.handle_leap(LeapIndicator::InsertSecond, instant(4_000.0));
+    world.run(7_000.0, |_, _| {});
+    assert!((world.clock.offset(7_000.0) + 1.0).abs() < 2e-3, "{}", world.clock.offset(7_000.0));
+}
+
+fn step_limit<E: Engine>(engine: impl Fn(Policy) -> E) {
+    for (step_limit, steps) in [(StepLimit::Never, 0), (StepLimit::First(1), 1), (StepLimit::Always, 2)] {
+        let mut world = world(engine(Policy { step_limit, ..quick() }), 3, Clock::new(0.7, 0.0));
+        world.run(12_000.0, |_, _| {});
+        assert!(world.clock.offset(12_000.0).abs() < 3e-3, "{step_limit:?}");
+        world.servers.iter_mut().for_each(|server| server.error = 0.6);
+        world.run(24_000.0, |_, _| {});
+        assert!((world.clock.offset(24_000.0) - 0.6).abs() < 3e-3, "{step_limit:?}: {}", world.clock.offset(24_000.0));
+        assert_eq!(world.steps, steps, "{step_limit:?}");
+    }
+}
+
+fn rates<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let (maximum_slew_rate, maximum_frequency) = (Frequency::from_ppm(100), Frequency::from_ppm(20));
+    let policy = Policy { maximum_slew_rate, maximum_frequency, step_limit: StepLimit::Never, ..quick() };
+    let mut world = world(engine(policy), 3, Clock::new(0.2, 30e-6));
+    let mut before = None;
+    world.run(6_000.0, |_, offset| {
+        let fastest = 100e-6 + 20e-6 + 30e-6 + 1e-9;
+        assert!(before.replace(offset).map_or(true, |before: f64| (offset - before).abs() <= fastest));
+    });
+    let frequencies = world.decisions.iter().filter_map(|decision| match decision.command {
+        ClockCommand::Slew { frequency, .. } => Some(frequency),
+        _ => None,
+    });
+    assert_eq!(frequencies.map(Frequency::abs).max(), Some(maximum_frequency), "30 ppm were needed");
+}
+
+fn smear<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let smearing = SourceOptions { smeared: Some(true), ..SourceOptions::default() };
+    for (smear, smeared, followed) in [
+        (SmearGuard::Unsmeared, &[1][..], 0.0),
+        (SmearGuard::Unsmeared, &[0, 1][..], 0.0),
+        (SmearGuard::Smeared, &[1][..], -0.3),
+        (SmearGuard::Majority, &[1][..], 0.0),
+        (SmearGuard::Majority, &[0, 1][..], -0.3),
+    ] {
+        let mut world = world(engine(Policy { smear, ..quick() }), 3, Clock::new(0.05, 0.0));
+        for &index in smeared {
+            world.engine.open(&mut world.sources, index, smearing);
+            world.servers[index].error = -0.3;
+        }
+        world.run(3_000.0, |_, _| {});
+        assert!((world.clock.offset(3_000.0) - followed).abs() < 2e-3, "{smear:?} {smeared:?}");
+        for index in 0..3 {
+            let verdict = world.engine.source(&world.sources, index, instant(3_000.0)).verdict;
+            let is_followed = smeared.contains(&index) == (followed < 0.0);
+            assert_eq!(
+                (verdict.is_survivor(), verdict == Verdict::Smeared),
+                (is_followed, !is_followed),
+                "{smear:?} {index}"
+            );
+        }
+    }
+}
+
+fn leap<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let mut world = world(engine(quick()), 4, Clock::new(0.0, 0.0));
+    world.servers[3].leap = LeapIndicator::DeleteSecond;
+    world.servers[3].error = 0.5;
+    let said = |world: &World<E>| world.engine.system(&world.sources, instant(world.now)).leap;
+    world.run(600.0, |_, _| {});
+    assert_eq!(said(&world), LeapIndicator::NoWarning);
+    for (announcing, expected) in
+        [(1, LeapIndicator::NoWarning), (2, LeapIndicator::InsertSecond), (0, LeapIndicator::NoWarning)]
+    {
+        for (index, server) in world.servers.iter_mut().take(3).enumerate() {
+            server.leap = if index < announcing { LeapIndicator::InsertSecond } else { LeapIndicator::NoWarning };
+        }
+        let until = world.now + 200.0;
+        world.run(until, |_, _| {});
+        assert_eq!(said(&world), expected, "{announcing} of three, and a falseticker");
+    }
+}
+
+/// The clock may not be changed for a while (no privilege, or somebody forbids it): nothing is learnt from what was only
+/// asked for.
+fn refusing_clock<E: Engine>(engine: impl Fn(Policy) -> E) {
+    for initial in [0.7, 0.05] {
+        let mut world = world(engine(quick()), 3, Clock::new(initial, 30e-6));
+        world.obeys = false;
+        world.run(2_000.0, |_, _| {});
+        assert_eq!(world.steps, 0);
+        let system = world.engine.system(&world.sources, instant(2_000.0));
+        let claimed = system.status != Status::Unsynchronized;
+        assert!(!claimed || system.bound.to_seconds_f64() > world.clock.offset(2_000.0).abs(), "{system:?}");
+        world.obeys = true;
+        world.run(8_000.0, |_, _| {});
+        let (offset, frequency) = (world.clock.offset(8_000.0), world.clock.frequency_error(8_000.0));
+        assert!(offset.abs() < 2e-3 && frequency.abs() < 5e-6, "{initial}: {offset} s, {frequency}");
+        assert_eq!(world.engine.system(&world.sources, instant(8_000.0)).status, Status::Synchronized);
+        assert_eq!(world.bound_violations, 0);
+    }
+}
