@@ -139,7 +139,11 @@ mod tests {
     #[test]
     fn letters_are_those_that_operators_know() {
         for (verdict, ntpq, chronyc, code) in ALL {
-            assert_eq!((verdict.letter(), verdict.chronyc(), verdict.selection_code()), (ntpq, chronyc, code), "{verdict}");
+            assert_eq!(
+                (verdict.letter(), verdict.chronyc(), verdict.selection_code()),
+                (ntpq, chronyc, code),
+                "{verdict}"
+            );
         }
     }
 
