@@ -304,8 +304,8 @@ fn it_ends_when_a_worker_does() {
     assert!(said.contains("ntp-serve: a worker ended: "), "{said}");
 }
 
-/// Random, truncated, oversized and replayed datagrams from many forged sources beside an honest client, for a second and
-/// a half.
+/// Random, truncated, oversized and replayed datagrams from many sources beside honest clients, until these have asked two
+/// thousand times: of a thousand requests less than one may be lost.
 #[test]
 fn a_flood_costs_honest_clients_nothing_and_no_memory() {
     let serve = Serve::start(&["--stratum", "5", "--interleaved", "--rate-limit", "60000/60000"]);
@@ -344,19 +344,21 @@ fn a_flood_costs_honest_clients_nothing_and_no_memory() {
             }
             sent
         });
-        let end = Instant::now() + Duration::from_millis(1_500);
+        let honest = [client(address), client(address), client(address), socket];
+        let end = Instant::now() + Duration::from_secs(60);
         let (mut lost, mut asked) = (0_u32, 0_u32);
-        while Instant::now() < end {
-            asked += 1;
-            lost += u32::from(ask(&socket, address, 1 << 32 | u64::from(asked)).is_none());
-            std::thread::sleep(Duration::from_millis(1));
+        while asked < 2_000 && Instant::now() < end {
+            for socket in &honest {
+                asked += 1;
+                lost += u32::from(ask(socket, address, 1 << 32 | u64::from(asked)).is_none());
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
         is_over.store(true, Ordering::Relaxed);
         (flood.join().unwrap(), lost, asked)
     });
     println!("{sent} datagrams of flood, {asked} honest requests, {lost} lost");
-    assert!(sent > 1_000 && asked > 50);
-    assert_eq!(lost, 0);
+    assert!(sent > u64::from(asked) && asked >= 2_000 && lost * 1_000 < asked);
     let grown = serve.memory().saturating_sub(before);
     assert!(grown < 2_048, "{grown} KiB more than before");
     let (status, printed) = serve.stop();
