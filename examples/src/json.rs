@@ -31,6 +31,7 @@ pub fn snapshot(time: f64, snapshot: &Snapshot, true_offset: Option<NtpDuration>
         "jitter": seconds(system.jitter),
         "root_delay": seconds(system.root_delay),
         "root_dispersion": seconds(system.root_dispersion),
+        "age": system.updated.map(|updated| snapshot.at.since(updated).as_secs_f64()),
         "sources": snapshot.sources.iter().map(|it| source(it, snapshot)).collect::<Vec<_>>(),
     })
 }

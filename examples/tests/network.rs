@@ -268,3 +268,42 @@ fn silence_is_told() {
     let last = objects.iter().rfind(|object| object["type"] == "status").unwrap_or_else(|| panic!("{}", said.text()));
     assert_eq!(last["sources"][0]["reach"], 0, "{}", said.text());
 }
+
+/// Sends requests whose sources no socket has: port 0, and the server itself.
+const FORGED: &str = "
+import socket, struct
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+def forge(source, port, payload):
+    udp = struct.pack('!HHHH', port, 123, 8 + len(payload), 0) + payload
+    head = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 0, 1, 0, 64, 17, 0, socket.inet_aton(source), socket.inet_aton('10.9.9.1'))
+    raw.sendto(head + udp, ('10.9.9.1', 0))
+time, control = b'\x23' + bytes(47), b'\x16\x02' + bytes(10)
+for turn in range(10):
+    forge('10.9.9.77', 0, time)
+    forge('10.9.9.1', 123, time)
+    forge('10.9.9.1', 123, control)
+";
+
+/// A server is not made to talk with itself, and who does not exist costs nobody an answer.
+#[test]
+fn forged_sources_lead_to_nothing() {
+    let Some(host) = Host::with(&[]) else { return };
+    if !Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return println!("skipped: no python3 to forge with");
+    }
+    host.file("forge.py", FORGED);
+    let said = host.run(
+        "two_hosts
+         serve --listen 0.0.0.0:123 --stratum 3
+         python3 forge.py
+         for turn in 1 2 3; do $FAR $QUERY --timeout 1 10.9.9.1 >/dev/null && echo answered; done
+         kill $(pidof ntp-serve)
+         sleep 1
+         cat serve.out",
+    );
+    assert_eq!(said.text().matches("answered\n").count(), 3, "{}", said.text());
+    // Ten requests from itself were answered, and their answers asked for nothing; the same with ten control messages.
+    for (outcome, count) in [("answered", 13.0), ("sources", 10.0), ("modes", 10.0), ("control", 20.0)] {
+        assert_eq!(said.numbers_after(&format!("  {outcome} ")), [count], "{outcome}: {}", said.text());
+    }
+}

@@ -36,6 +36,8 @@
 //!
 //! All unsafe code stands in `src/linux/sys.rs`; the walk over control messages is a pure function over octets.
 
+#![deny(unsafe_code)]
+
 mod datagram;
 mod lead;
 mod options;

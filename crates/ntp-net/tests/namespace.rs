@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
-use ntp_net::{Batch, Event, Options, Reach, Socket};
+use ntp_net::{Batch, Event, Options, Poller, Reach, Socket, Unreachable};
 
 /// Set in the process that runs inside.
 const INSIDE: &str = "NTP_NET_INSIDE";
@@ -18,13 +18,14 @@ fn inside(test: &str) -> bool {
         return true;
     }
     let program = std::env::current_exe().unwrap();
-    let may = Command::new("unshare").args(["--net", "true"]).output().is_ok_and(|output| output.status.success());
+    let may =
+        Command::new("unshare").args(["--net", "--mount", "true"]).output().is_ok_and(|output| output.status.success());
     if !may {
         println!("skipped: no network namespace for us here");
         return false;
     }
     let status = Command::new("unshare")
-        .arg("--net")
+        .args(["--net", "--mount"])
         .arg(program)
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "1")
@@ -75,49 +76,96 @@ fn a_client_whose_address_is_gone_costs_only_its_own_answer() {
     server.send_to(b"x", stays.local_addr().unwrap(), None).unwrap();
 }
 
+/// A router in a namespace of its own, and behind it networks of every kind, twice: under IPv4 and IPv6.
+fn router() {
+    // Names of namespaces are everybody's otherwise, and outlive a test that fails.
+    assert!(Command::new("mount").args(["-t", "tmpfs", "none", "/run"]).status().unwrap().success());
+    ip("link set lo up");
+    ip("netns add far");
+    ip("link add near type veth peer name end netns far");
+    // A link that carries little, to nobody.
+    ip("-n far link add narrow type veth peer name nobody");
+    ip("-n far link set narrow mtu 1300");
+    ip("-n far link set nobody up");
+    for setting in [
+        "address add 10.1.0.1/24 dev near",
+        "-6 address add fd00:1::1/64 dev near nodad",
+        "link set near up",
+        "-n far address add 10.1.0.2/24 dev end",
+        "-n far -6 address add fd00:1::2/64 dev end nodad",
+        "-n far address add 10.6.0.1/24 dev narrow",
+        "-n far -6 address add fd00:6::1/64 dev narrow nodad",
+    ] {
+        ip(setting);
+    }
+    for interface in ["lo", "end", "narrow"] {
+        ip(&format!("-n far link set {interface} up"));
+    }
+    for (number, kind) in [(2, "prohibit"), (3, "unreachable")] {
+        ip(&format!("-n far route add {kind} 10.{number}.0.0/24"));
+        ip(&format!("-n far -6 route add {kind} fd00:{number}::/64"));
+    }
+    ip("route add default via 10.1.0.2");
+    ip("-6 route add default via fd00:1::2");
+    for setting in [
+        "net.ipv4.ip_forward=1",
+        "net.ipv6.conf.all.forwarding=1",
+        // As many errors as there are reasons.
+        "net.ipv4.icmp_ratelimit=0",
+        "net.ipv6.icmp.ratelimit=0",
+    ] {
+        let set = ["netns", "exec", "far", "sysctl", "-qw", setting];
+        assert!(Command::new("ip").args(set).status().unwrap().success());
+    }
+}
+
+/// The ICMP error about what is sent to `to`. A link that has just come up delays some, and a router does not tell of each.
+fn lost(socket: &Socket, to: SocketAddr, octets: usize) -> Unreachable {
+    let mut poller = Poller::new();
+    poller.add(socket);
+    for _ in 0..30 {
+        socket.send_to(&vec![7; octets], to, None).unwrap();
+        poller.wait(Some(Duration::from_millis(300))).unwrap();
+        while let Ok(event) = socket.next_event(&mut [0; 32]) {
+            let Event::Unreachable(lost) = event else { panic!("no ICMP error") };
+            if lost.destination == to {
+                return lost;
+            }
+        }
+    }
+    panic!("nothing came about {to}");
+}
+
 #[test]
 fn a_firewall_or_router_that_says_no_is_told_by_value() {
     if !inside("a_firewall_or_router_that_says_no_is_told_by_value") {
         return;
     }
-    ip("link set lo up");
-    ip("netns add far");
-    ip("link add near type veth peer name end netns far");
-    ip("address add 10.1.0.1/24 dev near");
-    ip("link set near up");
-    ip("-n far address add 10.1.0.2/24 dev end");
-    ip("-n far link set end up");
-    ip("-n far link set lo up");
-    ip("-n far route add prohibit 10.2.0.0/24");
-    ip("-n far route add unreachable 10.3.0.0/24");
-    ip("route add 10.2.0.0/16 via 10.1.0.2");
-    ip("route add 10.3.0.0/16 via 10.1.0.2");
-    let forward = ["netns", "exec", "far", "sysctl", "-qw", "net.ipv4.ip_forward=1"];
-    assert!(Command::new("ip").args(forward).status().unwrap().success());
-    let client = bound("0.0.0.0:0", &Options::new());
-    let router: IpAddr = [10, 1, 0, 2].into();
-    let cases = [("10.2.0.1:123", Reach::Prohibited), ("10.3.0.1:123", Reach::HostUnreachable)];
-    for (to, reach) in cases {
-        client.send_to(b"anybody", to.parse().unwrap(), None).unwrap();
-        let mut poller = ntp_net::Poller::new();
-        let place = poller.add(&client);
-        poller.wait(SECOND).unwrap();
-        assert!(poller.has_event(place), "{to}");
-        let mut buffer = [0; 32];
-        let Event::Unreachable(lost) = client.next_event(&mut buffer).unwrap() else { panic!("no ICMP error") };
-        assert_eq!((lost.destination, lost.reporter, lost.reach), (to.parse().unwrap(), Some(router), reach));
+    router();
+    // Linux says of an unreachable route that the host is under IPv4, and that there is none under IPv6.
+    for (any, router, network, unreachable) in [
+        ("0.0.0.0:0", "10.1.0.2", "10.N.0.9", Reach::HostUnreachable),
+        ("[::]:0", "fd00:1::2", "[fd00:N::9]", Reach::NetworkUnreachable),
+    ] {
+        let router: IpAddr = router.parse().unwrap();
+        // What does not fit into the narrow network must not be cut on the way.
+        let client = bound(any, &Options::new().only_v6(true).whole(true));
+        let short = bound(any, &Options::new().only_v6(true).hop_limit(1));
+        let cases = [
+            (&client, "2", 48, Reach::Prohibited),
+            (&client, "3", 48, unreachable),
+            (&client, "5", 48, Reach::NetworkUnreachable),
+            (&client, "6", 1_400, Reach::TooBig { mtu: 1_300 }),
+            // It ends at the router.
+            (&short, "6", 48, Reach::HopLimit),
+        ];
+        for (socket, number, octets, reach) in cases {
+            let to: SocketAddr = format!("{}:123", network.replace('N', number)).parse().unwrap();
+            let lost = lost(socket, to, octets);
+            assert_eq!((lost.reporter, lost.reach), (Some(router), reach), "{to}");
+            assert!((8..=32).contains(&lost.len), "of what was sent: {} octets", lost.len);
+        }
     }
-    // A hop limit of one ends at the router.
-    let short = bound("0.0.0.0:0", &Options::new().hop_limit(1));
-    ip("-n far route add 10.4.0.0/24 dev end");
-    ip("route add 10.4.0.0/16 via 10.1.0.2");
-    short.send_to(b"anybody", "10.4.0.1:123".parse().unwrap(), None).unwrap();
-    let mut poller = ntp_net::Poller::new();
-    poller.add(&short);
-    poller.wait(SECOND).unwrap();
-    let Event::Unreachable(lost) = short.next_event(&mut [0; 32]).unwrap() else { panic!("no ICMP error") };
-    assert_eq!(lost.reach, Reach::HopLimit);
-    ip("netns del far");
 }
 
 #[test]
@@ -179,16 +227,19 @@ fn a_request_from_port_zero_costs_only_its_own_answer() {
     }
 }
 
-/// Tells the class and hop limit of one datagram as the receiver's kernel saw them.
+/// Tells the class and hop limit of one datagram as the receiver's kernel saw them, under the family whose number is given
+/// with those of its options and messages.
 const WITH_CLASS: &str = "
-import socket
-receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-receiver.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
-receiver.setsockopt(socket.IPPROTO_IP, 12, 1) # IP_RECVTTL
+import socket, sys
+family, level, class_, hops, *kinds = map(int, sys.argv[2:])
+receiver = socket.socket(family, socket.SOCK_DGRAM)
+receiver.setsockopt(level, class_, 1)
+receiver.setsockopt(level, hops, 1)
 receiver.settimeout(5)
-receiver.bind(('127.0.0.1', 9))
+receiver.bind((sys.argv[1], 9))
 print(flush=True)
-print([value[0] for _, _, value in sorted(receiver.recvmsg(99, 99)[1])])
+told = {kind: value[0] for _, kind, value in receiver.recvmsg(99, 199)[1]}
+print([told[kind] for kind in kinds])
 ";
 
 #[test]
@@ -197,15 +248,22 @@ fn code_point_and_hop_limit_are_on_the_wire() {
         return;
     }
     ip("link set lo up");
-    let python = Command::new("python3").args(["-c", WITH_CLASS]).stdout(std::process::Stdio::piped()).spawn();
-    let Ok(mut python) = python else { return println!("skipped: no python3 to look") };
-    let mut lines = BufReader::new(python.stdout.take().unwrap()).lines();
-    lines.next().unwrap().unwrap();
-    let sender = bound("127.0.0.1:0", &Options::new().dscp(46).hop_limit(77));
-    sender.send_to(&[0; 48], "127.0.0.1:9".parse().unwrap(), None).unwrap();
-    // Expedited forwarding is the upper six bits; the messages are sorted by their type: TOS 1, TTL 2.
-    assert_eq!(lines.next().unwrap().unwrap(), "[184, 77]");
-    assert!(python.wait().unwrap().success());
+    // IP_RECVTOS and IP_RECVTTL tell by IP_TOS and IP_TTL; IPV6_RECVTCLASS and IPV6_RECVHOPLIMIT by IPV6_TCLASS and IPV6_HOPLIMIT.
+    let (v4, v6) = ("2 0 13 12 1 2", "10 41 66 51 67 52");
+    for (from, to, numbers) in
+        [("127.0.0.1:0", "127.0.0.1", v4), ("[::1]:0", "::1", v6), ("[::]:0", "::1", v6), ("[::]:0", "127.0.0.1", v4)]
+    {
+        let arguments = ["-c", WITH_CLASS, to].into_iter().chain(numbers.split(' '));
+        let python = Command::new("python3").args(arguments).stdout(std::process::Stdio::piped()).spawn();
+        let Ok(mut python) = python else { return println!("skipped: no python3 to look") };
+        let mut lines = BufReader::new(python.stdout.take().unwrap()).lines();
+        lines.next().unwrap().unwrap();
+        let sender = bound(from, &Options::new().dscp(46).hop_limit(77));
+        sender.send_to(&[0; 48], SocketAddr::new(to.parse().unwrap(), 9), None).unwrap();
+        // Expedited forwarding is the upper six bits.
+        assert_eq!(lines.next().unwrap().unwrap(), "[184, 77]", "{from} to {to}");
+        assert!(python.wait().unwrap().success());
+    }
 }
 
 /// Tells identification and flags of one datagram as they were on the wire.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use ntp_net::{Event, Options, Poller, Socket, StampKind};
+use ntp_net::{Batch, Event, Options, Poller, Socket, StampKind};
 
 /// Set in the process whose options are refused: the address it binds.
 const INSIDE: &str = "NTP_NET_REFUSED";
@@ -112,4 +112,54 @@ fn what_is_refused_is_missing_and_no_error() {
     let seen: Vec<_> = seen.iter().map(String::as_str).collect();
     assert_eq!(seen, ["receive kernel transmit false", "receive kernel transmit true", "receive user transmit false"]);
     assert!(by_the_older_option > 0);
+}
+
+/// Sends with numbers the kernel does not take, one by one and in a batch, some refused: each stamp still finds its datagram.
+fn counts_along() {
+    let socket = Socket::bind(([127, 0, 0, 1], 0).into(), &Options::new().transmit_stamps(true)).unwrap();
+    let to = socket.local_addr().unwrap();
+    let stamp = || {
+        let Event::Transmitted(left) = socket.next_event(&mut []).unwrap() else { panic!("no stamp") };
+        left.id
+    };
+    for _ in 0..3 {
+        let id = socket.send_stamped(b"one", to, None).unwrap().unwrap();
+        assert_eq!(stamp(), id);
+        assert!(socket.send_stamped(b"nobody", (to.ip(), 0).into(), None).is_err());
+        let mut batch = Batch::new(8, 4);
+        for port in [to.port(), 0, to.port(), to.port()] {
+            assert!(batch.push(&socket, (to.ip(), port).into(), None, |_| 4));
+        }
+        [0, 2, 3].into_iter().for_each(|position| batch.stamp(position));
+        assert_eq!(socket.send_batch(&mut batch).sent, 3);
+        let positions: Vec<_> = batch.stamps().iter().map(|&(position, _)| position).collect();
+        assert_eq!(positions, [0, 2, 3]);
+        batch.stamps().iter().for_each(|&(_, id)| assert_eq!(stamp(), id));
+    }
+    println!("counted along");
+}
+
+/// A kernel before 6.13 takes no number with a datagram, but counts those that are to be stamped.
+#[test]
+fn without_numbers_the_datagrams_are_counted() {
+    if std::env::var_os(INSIDE).is_some() {
+        return counts_along();
+    }
+    let inject = ["-qq", "-o", "/dev/null", "-e", "inject=sendmsg:error=EINVAL", "true"];
+    if !Command::new("strace").args(inject).output().is_ok_and(|output| output.status.success()) {
+        return println!("skipped: no strace, or it may not trace");
+    }
+    for call in ["sendmsg", "sendmmsg"] {
+        let output = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:error=EINVAL:when=1")])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "without_numbers_the_datagrams_are_counted", "--nocapture"])
+            .env(INSIDE, "")
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{call}: {}", String::from_utf8_lossy(&said));
+        assert!(String::from_utf8_lossy(&said).contains("counted along"), "{call}");
+    }
 }

@@ -204,6 +204,15 @@ impl AnswerTemplate {
         Self { octets: header.to_bytes() }
     }
 
+    /// The template as data, for what answers plain clients where no code of ours runs, in a network driver for instance.
+    ///
+    /// To the request of a [`PlainRequest`] the answer is these octets, with octet 0 or-ed with the request's version and mode
+    /// plus one (mode 3 becomes 4), octet 2 the request's (poll), octets 24 to 31 its octets 40 to 47 (origin), and then T2 and T3.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; HEADER_LENGTH] {
+        &self.octets
+    }
+
     /// The plain answer: the request's version and poll, its transmit timestamp as origin, `receive` (T2), `transmit` (T3).
     ///
     /// An unset `receive` or `transmit` (the first instant of an era) becomes 2⁻³² s.

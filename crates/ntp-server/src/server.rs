@@ -166,6 +166,16 @@ impl Server {
         variables
     }
 
+    /// The answer to every plain client at `now`, when the clock shows `time`, but for what depends on the request; and until when
+    /// it serves. For what answers them before they come here ([`AnswerTemplate::as_bytes`]); rules, limits and counters are then
+    /// its own business. `None` where answers are not all made of one template: interleaved or smeared.
+    pub fn plain_answer(&mut self, now: Instant, time: NtpTimestamp) -> Option<(&AnswerTemplate, Instant)> {
+        if now >= self.valid_until {
+            self.renew(now, time);
+        }
+        self.is_plain.then_some((&self.template, self.valid_until))
+    }
+
     /// What it did so far.
     #[must_use]
     pub const fn counters(&self) -> &Counters {

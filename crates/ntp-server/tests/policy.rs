@@ -91,6 +91,8 @@ fn who_asks_too_often_is_told_how_often_it_may() {
         );
     }
     assert_eq!(kiss(&ask(&mut server, &request(), "192.0.2.8:5", 131).unwrap()), None);
+    let counters = server.counters();
+    assert_eq!((counters.rate_kisses, counters.modes, counters.answered), (1, 10, 4));
 }
 
 /// Two workers: who is spread over both has the limit twice, who stays with one once.
@@ -179,6 +181,7 @@ fn a_smeared_leap_is_in_the_timestamps_and_not_announced() {
     assert_eq!((answer.leap(), answer.reference_id().to_bytes()[0]), (LeapIndicator::NoWarning, 254));
     let mut server = Server::new(clock).with_smear(smear(T2 + NtpDuration::from_nanos(500_000_000)));
     assert_eq!(ask(&mut server, &request(), CLIENT, 1), Err(DropReason::LeapSecond));
+    assert_eq!((server.counters().leap_second, server.counters().received), (1, 1));
 }
 
 #[test]

@@ -56,6 +56,8 @@ fn versions_and_modes_are_answered_in_kind() {
         assert_eq!((packet.version().to_bits(), packet.mode().to_bits()), (version, expected));
         let header = packet.header();
         assert_eq!((header.leap(), header.stratum.to_bits()), (LeapIndicator::InsertSecond, 3));
+        assert_eq!((header.root_delay.to_bits(), header.root_dispersion.to_bits()), (0x333, 0x100));
+        assert_eq!((header.reference_id.to_bytes(), header.precision.log2()), ([192, 0, 2, 1], -23));
         assert_eq!(header.origin_timestamp.to_bits(), 0x1122_3344_5566_7788);
         assert_eq!((header.receive_timestamp, header.transmit_timestamp), (T2, T3));
         assert_eq!(header.reference_timestamp, T2 - NtpDuration::from_seconds(30));
@@ -88,13 +90,35 @@ fn what_asks_for_nothing_gets_nothing() {
         (request(4, 3, 48), from("0.0.0.0:40000"), DropReason::Source),
         (request(4, 3, 48), from("[ff02::101]:40000"), DropReason::Source),
     ];
-    let total = u64::try_from(cases.len()).unwrap();
     for (bytes, source, expected) in cases {
         assert_eq!(ask(&mut server, &bytes, source), Err(expected), "{bytes:02x?} from {source}");
     }
-    let counters = server.counters();
-    let dropped = counters.modes + counters.control + counters.versions + counters.malformed + counters.sources;
-    assert_eq!((dropped, counters.received, counters.answered), (total, total, 0));
+    let counted = server.counters().outcomes().into_iter().filter(|&(_, _, count)| count > 0);
+    let counted: Vec<_> = counted.map(|(name, _, count)| (name, count)).collect();
+    assert_eq!(counted, [("malformed", 5), ("versions", 2), ("modes", 5), ("control", 3), ("sources", 3)]);
+    assert_eq!(server.counters().received, 18);
+}
+
+/// What a program in a driver would do with the template is what the server does.
+#[test]
+fn the_plain_answer_is_data() {
+    let mut server = Server::new(synchronized()).with_lead(NtpDuration::from_nanos(20_000));
+    for (seconds, version) in [(0, 1), (3, 2), (100, 3), (90_000, 4)] {
+        let now = Instant::ZERO + Duration::from_secs(seconds);
+        let (template, valid_until) = server.plain_answer(now, T2).unwrap();
+        assert_eq!(valid_until.since(now), Duration::from_secs(1));
+        let mut datagram = request(version, 3, 48);
+        let mut answer = *template.as_bytes();
+        answer[0] |= (datagram[0] & 0x3f) + 1;
+        answer[2] = datagram[2];
+        answer[24..32].copy_from_slice(&datagram[40..48]);
+        answer[32..40].copy_from_slice(&T2.to_bytes());
+        answer[40..48].copy_from_slice(&T3.to_bytes());
+        let outcome = server.respond_in_place(&mut datagram, 48, client(), T2, T3, now);
+        assert_eq!((outcome, &datagram[..]), (Outcome::Response { length: 48 }, &answer[..]), "after {seconds} s");
+    }
+    let mut interleaved = Server::new(synchronized()).with_interleaving(64, 7);
+    assert!(interleaved.plain_answer(Instant::ZERO, T2).is_none());
 }
 
 /// A rival answers leap 0, stratum 1 whatever its clock is doing.
@@ -133,6 +157,16 @@ fn root_dispersion_grows_while_nothing_corrects_the_clock() {
     assert_eq!(start, NtpShort::from_bits(0x100).to_duration());
     let grown = dispersion(&mut server, 10_000) - start;
     assert!((grown - NtpDuration::from_nanos(150_000_000)).abs() < NtpDuration::from_nanos(20_000), "{grown}");
+    // In place, where a template made before serves for a second, it does too.
+    let mut buffer = [0; 48];
+    for second in [20_000, 20_001, 20_004] {
+        let now = Instant::ZERO + Duration::from_millis(second * 1_000 - 1);
+        buffer.copy_from_slice(&request(4, 3, 48));
+        let _ = server.respond_in_place(&mut buffer, 48, client(), T2, T3, now);
+        let grown = Packet::parse(&buffer).unwrap().root_dispersion().to_duration() - start;
+        let late = NtpDuration::from_nanos(15_000 * i64::try_from(second).unwrap()) - grown;
+        assert!(late.abs() < NtpDuration::from_nanos(31_000), "{late} at {second} s");
+    }
     server.set_clock(synchronized().with_growth(Frequency::from_ppm(100)));
     let grown = dispersion(&mut server, 1_000) - start;
     assert!((grown - NtpDuration::from_nanos(100_000_000)).abs() < NtpDuration::from_nanos(20_000), "{grown}");
@@ -209,7 +243,7 @@ fn a_buffer_that_is_too_short_is_a_reason_not_a_panic() {
     let mut server = Server::new(synchronized());
     let mut out = [0; 47];
     let outcome = server.respond(&request(4, 3, 48), client(), T2, T3, Instant::ZERO, &mut out);
-    assert_eq!(outcome, Outcome::Drop(DropReason::NoRoom));
+    assert_eq!((outcome, server.counters().no_room), (Outcome::Drop(DropReason::NoRoom), 1));
 }
 
 proptest! {

@@ -76,7 +76,7 @@ fn clock(object: &Value, now: Instant) -> Option<ServerClock> {
         root_delay: NtpShort::from_duration(span(object, "root_delay")?),
         root_dispersion: NtpShort::from_duration(span(object, "root_dispersion")?),
         reference_id: text("reference_id").and_then(|id| id.parse().ok()).unwrap_or(ReferenceId::UNSET),
-        reference_timestamp: now_utc(),
+        reference_timestamp: when(object).unwrap_or_else(now_utc),
     };
     Some(ServerClock::following(variables, now))
 }
@@ -84,6 +84,11 @@ fn clock(object: &Value, now: Instant) -> Option<ServerClock> {
 /// The machine's clock. A line is read when it was just written.
 fn now_utc() -> NtpTimestamp {
     NtpTimestamp::from_unix(SystemTime::now().into())
+}
+
+/// When what an object tells of last came in.
+fn when(object: &Value) -> Option<NtpTimestamp> {
+    span(object, "age").map(|age| now_utc() - age)
 }
 
 fn span(object: &Value, name: &str) -> Option<NtpDuration> {
@@ -115,7 +120,6 @@ fn peer(source: &Value, id: u16) -> Option<PeerReport> {
     let any = if address.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
     let log2 = |name| source.get(name).and_then(Value::as_i64).and_then(|log2| i8::try_from(log2).ok());
     let short = |name| NtpShort::from_duration(span(source, name).unwrap_or_default());
-    let age = source.get("age").and_then(Value::as_f64).map(NtpDuration::from_seconds_f64);
     let unreached = source.get("unanswered").and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok());
     Some(PeerReport {
         id,
@@ -137,7 +141,7 @@ fn peer(source: &Value, id: u16) -> Option<PeerReport> {
         root_dispersion: short("server_root_dispersion"),
         reference_id: text("server_reference_id").and_then(|id| id.parse().ok()).unwrap_or(ReferenceId::UNSET),
         reference_time: NtpTimestamp::UNSET,
-        received: age.map_or(NtpTimestamp::UNSET, |age| now_utc() - age),
+        received: when(source).unwrap_or(NtpTimestamp::UNSET),
         reach: octet("reach").unwrap_or(0),
         unreached: unreached.unwrap_or(0),
         poll: Poll::from_log2(log2("poll").unwrap_or(6)),
@@ -155,13 +159,16 @@ mod tests {
     #[test]
     fn a_status_line_is_a_clock_and_others_are_not() {
         let line = r#"{"type":"status","status":"synchronized","leap":"none","stratum":3,"reference_id":"c0000201",
-            "root_delay":0.0125,"root_dispersion":0.001,"system_peer":"192.0.2.1:123","sources":[
+            "root_delay":0.0125,"root_dispersion":0.001,"age":3600.0,"system_peer":"192.0.2.1:123","sources":[
             {"address":"192.0.2.1:123","verdict":"system peer","reach":255,"poll":6,"offset":0.001,"stratum":2}]}"#;
         let object: Value = serde_json::from_str(line).unwrap();
         let variables = clock(&object, Instant::ZERO).unwrap().variables(Instant::ZERO, NtpTimestamp::UNSET);
         assert_eq!((variables.stratum.to_bits(), variables.leap), (3, LeapIndicator::NoWarning));
         assert_eq!(variables.reference_id.to_bytes(), [192, 0, 2, 1]);
         assert_eq!(variables.root_delay.to_string(), "0.012512");
+        assert_eq!(variables.root_dispersion, NtpShort::from_duration(NtpDuration::from_nanos(1_000_000)));
+        let corrected = now_utc().since(variables.reference_timestamp).to_seconds_f64();
+        assert!((3_600.0..3_660.0).contains(&corrected), "an hour ago: {corrected} s");
         let monitor = monitor(&object);
         assert_eq!((monitor.system.peer, monitor.peers.len()), (1, 1));
         assert_eq!((monitor.peers[0].selection, monitor.peers[0].reach), (Selection::SystemPeer, 255));

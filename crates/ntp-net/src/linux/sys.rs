@@ -2,6 +2,8 @@
 //!
 //! Every call takes its memory as slices or as a type that owns it, so lengths cannot disagree with pointers.
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
