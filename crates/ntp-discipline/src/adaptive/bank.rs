@@ -257,7 +257,8 @@ impl Bank {
         }
         let likelihoods = posteriors.map(|posterior| posterior.ln_likelihood);
         let top = likelihoods.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = likelihoods.iter().zip(&self.weights).map(|(l, weight)| weight * exp(l - top)).sum();
+        let relative = likelihoods.map(|likelihood| exp(likelihood - top));
+        let total: f64 = relative.iter().zip(&self.weights).map(|(relative, weight)| weight * relative).sum();
         if self.samples > WEIGHTLESS {
             for ((ln_weight, prior), likelihood) in self.ln_weights.iter_mut().zip(LN_PRIOR).zip(likelihoods) {
                 *ln_weight = FORGETTING * *ln_weight + (1.0 - FORGETTING) * prior + likelihood;
