@@ -138,15 +138,48 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
+    fn new(elapsed: f64, wander_squared: f64) -> Self {
+        let d = elapsed;
+        Self { elapsed, xx: wander_squared * d * d * d / 3.0, xf: wander_squared * d * d / 2.0, ff: wander_squared * d }
+    }
+
     /// One for each member of a bank.
     pub(crate) fn each(elapsed: f64) -> [Self; MEMBERS] {
-        let d = elapsed;
-        WANDER_SQUARED.map(|wander_squared| Self {
-            elapsed,
-            xx: wander_squared * d * d * d / 3.0,
-            xf: wander_squared * d * d / 2.0,
-            ff: wander_squared * d,
-        })
+        WANDER_SQUARED.map(|wander_squared| Self::new(elapsed, wander_squared))
+    }
+}
+
+/// Several members as one: time does to their mean and covariance what it does to a member of their mean squared wander.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mixture {
+    /// Mean and covariance.
+    pub(crate) now: Estimate,
+    wander_squared: f64,
+}
+
+impl Mixture {
+    /// Of members with weights that sum to one.
+    pub(crate) fn new(members: &[Estimate; MEMBERS], weights: &[f64; MEMBERS]) -> Self {
+        let wander_squared = weights.iter().zip(WANDER_SQUARED).map(|(weight, squared)| weight * squared).sum();
+        Self { now: Estimate::mixture(members.iter().zip(weights.iter().copied())), wander_squared }
+    }
+
+    /// Of the members that carry weight: what planning goes by.
+    pub(crate) fn heavy(members: &[Estimate; MEMBERS], weights: &[f64; MEMBERS]) -> Self {
+        let heavy = weights.map(|weight| if weight < COUNTS { 0.0 } else { weight });
+        // Ten members: the heaviest has a tenth at the least, so something is kept.
+        let kept: f64 = heavy.iter().sum();
+        Self::new(members, &heavy.map(|weight| weight / kept.max(f64::MIN_POSITIVE)))
+    }
+
+    /// Mean and covariance `elapsed` seconds on.
+    pub(crate) fn after(&self, elapsed: f64) -> Estimate {
+        self.now.predicted(&Walk::new(elapsed, self.wander_squared))
+    }
+
+    /// The same members as they are `elapsed` seconds on.
+    pub(crate) fn moved(&self, elapsed: f64) -> Self {
+        Self { now: self.after(elapsed), ..*self }
     }
 }
 
@@ -224,7 +257,8 @@ impl Bank {
         }
         let likelihoods = posteriors.map(|posterior| posterior.ln_likelihood);
         let top = likelihoods.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = likelihoods.iter().zip(&self.weights).map(|(l, weight)| weight * exp(l - top)).sum();
+        let relative = likelihoods.map(|likelihood| exp(likelihood - top));
+        let total: f64 = relative.iter().zip(&self.weights).map(|(relative, weight)| weight * relative).sum();
         if self.samples > WEIGHTLESS {
             for ((ln_weight, prior), likelihood) in self.ln_weights.iter_mut().zip(LN_PRIOR).zip(likelihoods) {
                 *ln_weight = FORGETTING * *ln_weight + (1.0 - FORGETTING) * prior + likelihood;
@@ -245,7 +279,7 @@ impl Bank {
         if self.ln_weights.iter().all(|&ln_weight| ln_weight >= -RESTART) {
             return;
         }
-        let mixture = self.estimate(0.0);
+        let mixture = self.mixture().now;
         for (member, &ln_weight) in self.members.iter_mut().zip(&self.ln_weights) {
             if ln_weight < -RESTART {
                 *member = mixture;
@@ -253,9 +287,9 @@ impl Bank {
         }
     }
 
-    /// Mean and covariance of all members, `elapsed` seconds on.
-    pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
-        mixture(&self.members, &self.weights, elapsed)
+    /// All members as one.
+    pub(crate) fn mixture(&self) -> Mixture {
+        Mixture::new(&self.members, &self.weights)
     }
 
     /// The mean offset.
@@ -263,9 +297,9 @@ impl Bank {
         self.members.iter().zip(&self.weights).map(|(member, weight)| weight * member.offset).sum()
     }
 
-    /// The members that carry weight, `elapsed` seconds on.
-    pub(crate) fn plan(&self, elapsed: f64) -> Plan {
-        Plan::new(self.members, &self.weights, elapsed)
+    /// Those that carry weight.
+    pub(crate) fn heavy(&self) -> Mixture {
+        Mixture::heavy(&self.members, &self.weights)
     }
 
     /// The largest variance of the offset that any member has.
@@ -305,42 +339,6 @@ pub(crate) fn weights(ln_weights: &[f64; MEMBERS]) -> [f64; MEMBERS] {
     weights.map(|weight| weight / total)
 }
 
-/// Mean and covariance of members with these weights, `elapsed` seconds on.
-pub(crate) fn mixture(members: &[Estimate; MEMBERS], weights: &[f64; MEMBERS], elapsed: f64) -> Estimate {
-    if elapsed == 0.0 {
-        return Estimate::mixture(members.iter().zip(weights.iter().copied()));
-    }
-    let mut ahead = *members;
-    for (member, walk) in ahead.iter_mut().zip(&Walk::each(elapsed)) {
-        *member = member.predicted(walk);
-    }
-    Estimate::mixture(ahead.iter().zip(weights.iter().copied()))
-}
-
-/// What planning goes by: the members that carry weight.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
-    members: [Estimate; MEMBERS],
-    weights: [f64; MEMBERS],
-    /// How old the members are.
-    elapsed: f64,
-}
-
-impl Plan {
-    /// Of members with these weights, `elapsed` seconds on.
-    pub(crate) fn new(members: [Estimate; MEMBERS], weights: &[f64; MEMBERS], elapsed: f64) -> Self {
-        let heavy = weights.map(|weight| if weight < COUNTS { 0.0 } else { weight });
-        // Ten members: the heaviest has a tenth at the least, so something is kept.
-        let kept: f64 = heavy.iter().sum();
-        Self { members, weights: heavy.map(|weight| weight / kept.max(f64::MIN_POSITIVE)), elapsed }
-    }
-
-    /// Mean and covariance `ahead` seconds from now.
-    pub(crate) fn estimate(&self, ahead: f64) -> Estimate {
-        mixture(&self.members, &self.weights, self.elapsed + ahead)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,14 +358,14 @@ mod tests {
                 let error = if poll % 2 == 0 { 4e-6 } else { -4e-6 };
                 bank.update(&exact(truth + error));
             }
-            bank.estimate(0.0).offset - truth
+            bank.mixture().now.offset - truth
         };
         assert!(go(&mut bank, 2e-5, 60).abs() < 5e-6);
-        let settled = bank.estimate(0.0);
+        let settled = bank.mixture().now;
         assert!((settled.frequency - 2e-5).abs() < 2e-8, "{settled:?}");
         // Five ppm more: within a few polls the bank has it.
         assert!(go(&mut bank, 2.5e-5, 8).abs() < 2e-5);
-        assert!((bank.estimate(0.0).frequency - 2.5e-5).abs() < 3e-7, "{:?}", bank.estimate(0.0));
+        assert!((bank.mixture().now.frequency - 2.5e-5).abs() < 3e-7, "{:?}", bank.mixture().now);
     }
 
     #[test]
@@ -376,7 +374,7 @@ mod tests {
         for (gap, offset) in [(0.0, 0.0), (1e-9, 1e9), (1e10, -1e9), (64.0, 0.0), (0.0, 2e9), (1e8, 1e-9)] {
             bank.predict(&Walk::each(gap));
             bank.update(&exact(offset));
-            for estimate in [bank.estimate(1e9), bank.plan(0.0).estimate(0.0)] {
+            for estimate in [bank.mixture().after(1e9), bank.heavy().now] {
                 assert!(estimate.offset.is_finite() && estimate.frequency.is_finite(), "{estimate:?}");
                 assert!(
                     estimate.xx > 0.0 && estimate.ff > 0.0 && estimate.xx * estimate.ff >= estimate.xf * estimate.xf

@@ -8,7 +8,7 @@ use crate::sample::Sample;
 use crate::total::{bounded, within};
 use crate::Ledger;
 
-use super::bank::{Estimate, Plan, LEAST_VARIANCE};
+use super::bank::{Estimate, Mixture, LEAST_VARIANCE};
 use super::fusion::{Fused, Fusion};
 use super::source::{Source, Taken, UNKNOWN_FREQUENCY};
 use super::steering::slew_time;
@@ -82,7 +82,7 @@ impl<const N: usize> Engine<N> {
         ((offset - origin).to_seconds_f64(), (sample.delay - slewed).to_seconds_f64().max(0.0))
     }
 
-    fn steer(&mut self, sources: &[Source], plan: Option<&Plan>, poll: Poll, now: Instant) -> Decision {
+    fn steer(&mut self, sources: &[Source], plan: Option<&Mixture>, poll: Poll, now: Instant) -> Decision {
         let Some(estimate) = self.fusion.estimate(sources, now) else { return Decision::hold(poll) };
         let offset = NtpDuration::from_seconds_f64(estimate.offset) - self.corrected(now);
         let leave = match self.governor.admit(offset, self.fusion.heard(sources, now), now) {
@@ -95,16 +95,16 @@ impl<const N: usize> Engine<N> {
             return Decision::new(command, poll);
         }
         let next = poll.interval().as_secs_f64();
-        let plan = plan.map_or(estimate, |plan| plan.estimate(0.5 * next));
+        let plan = plan.map_or(estimate, |plan| plan.after(0.5 * next));
         let starting = self.fusion.samples(sources) < STARTING && next <= STARTING_INTERVAL;
         let duration = slew_time(offset.to_seconds_f64(), &plan, next, starting);
         Decision::new(self.governor.slew(leave, offset, duration, frequency), poll)
     }
 
-    fn plan_poll(&self, sources: &mut [Source], index: usize, taken: &Taken, plan: Option<&Plan>) -> Poll {
+    fn plan_poll(&self, sources: &mut [Source], index: usize, taken: &Taken, plan: Option<&Mixture>) -> Poll {
         let spread = self.fusion.spread(sources, index);
         let shared = self.fusion.sharing();
-        let variance = |ahead: f64| plan.map_or(0.0, |plan| plan.estimate(ahead).xx);
+        let variance = |ahead: f64| plan.map_or(0.0, |plan| plan.after(ahead).xx);
         let Some(source) = sources.get_mut(index) else { return Poll::DEFAULT_MIN };
         let (min, max) = source.polls();
         source.planner.after_sample(&variance, spread, shared, min, max);

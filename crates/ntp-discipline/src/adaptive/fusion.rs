@@ -10,7 +10,7 @@ use crate::policy::Policy;
 use crate::rfc5905::constants::FREQUENCY_TOLERANCE;
 use crate::total::{sort, within};
 
-use super::bank::{Estimate, Plan};
+use super::bank::{Estimate, Mixture};
 use super::engine::known_frequency;
 use super::joint::Joint;
 use super::observation::Observation;
@@ -98,7 +98,7 @@ impl<const N: usize> Fusion<N> {
     }
 
     /// The same for planning.
-    pub(super) fn plan(&self, sources: &[Source], now: Instant) -> Option<Plan> {
+    pub(super) fn plan(&self, sources: &[Source], now: Instant) -> Option<Mixture> {
         match &self.joint {
             Some(joint) => Some(joint.plan(&self.as_members(sources, now), now.since(self.at).as_secs_f64())),
             None => self.led(sources).map(|source| source.witness.plan(now.since(source.at).as_secs_f64())),

@@ -3,7 +3,7 @@
 //! A source's offset is x + bᵢ: its asymmetry, its server's error. x and the mean of the biases cannot be told apart by
 //! data; the biases' prior, a part κ of each delay, and the gauge below hold the level.
 
-use super::bank::{is_lost, mixture, normalize, weights, Estimate, Plan, Walk, LEAST_VARIANCE, MEMBERS};
+use super::bank::{is_lost, normalize, weights, Estimate, Mixture, Walk, LEAST_VARIANCE, MEMBERS};
 use super::observation::Observation;
 
 /// Likelihoods are forgotten by this factor per sample.
@@ -52,6 +52,8 @@ pub(crate) struct Member {
 #[derive(Debug, Clone, Copy)]
 struct Filter<const N: usize> {
     core: Estimate,
+    /// How many of the biases there is something to know of: behind them are zeros only.
+    used: usize,
     bias: [f64; N],
     /// Covariances of x and f with the biases, and of the biases.
     x_bias: [f64; N],
@@ -61,7 +63,7 @@ struct Filter<const N: usize> {
 
 impl<const N: usize> Filter<N> {
     const fn zero(core: Estimate) -> Self {
-        Self { core, bias: [0.0; N], x_bias: [0.0; N], f_bias: [0.0; N], biases: [[0.0; N]; N] }
+        Self { core, used: 0, bias: [0.0; N], x_bias: [0.0; N], f_bias: [0.0; N], biases: [[0.0; N]; N] }
     }
 
     fn predict(&mut self, walk: &Walk, bias_walks: &[f64; N]) {
@@ -69,7 +71,7 @@ impl<const N: usize> Filter<N> {
         for (x, f) in self.x_bias.iter_mut().zip(&self.f_bias) {
             *x += walk.elapsed * f;
         }
-        for (i, (row, bias_walk)) in self.biases.iter_mut().zip(bias_walks).enumerate() {
+        for (i, (row, bias_walk)) in self.biases.iter_mut().zip(bias_walks).take(self.used).enumerate() {
             if let Some(variance) = row.get_mut(i) {
                 *variance += bias_walk * walk.elapsed;
             }
@@ -91,7 +93,7 @@ impl<const N: usize> Filter<N> {
         let gain_x = (self.core.xx + at(&self.x_bias)) / variance;
         let gain_f = (self.core.xf + at(&self.f_bias)) / variance;
         let mut gain = self.x_bias;
-        for (gain, row) in gain.iter_mut().zip(&self.biases) {
+        for (gain, row) in gain.iter_mut().zip(&self.biases).take(self.used) {
             *gain = (*gain + at(row)) / variance;
         }
         let less = variance - left;
@@ -100,16 +102,15 @@ impl<const N: usize> Filter<N> {
         self.core.xx = (self.core.xx - gain_x * gain_x * less).max(LEAST_VARIANCE);
         self.core.xf -= gain_x * gain_f * less;
         self.core.ff = (self.core.ff - gain_f * gain_f * less).max(LEAST_VARIANCE);
-        for (j, (gain_j, row)) in gain.iter().zip(&mut self.biases).enumerate() {
-            for (slot, value) in [
-                (self.bias.get_mut(j), gain_j * shift),
-                (self.x_bias.get_mut(j), -gain_x * gain_j * less),
-                (self.f_bias.get_mut(j), -gain_f * gain_j * less),
-            ] {
-                if let Some(slot) = slot {
-                    *slot += value;
-                }
+        for (bias, gain_j) in self.bias.iter_mut().zip(&gain) {
+            *bias += gain_j * shift;
+        }
+        for (values, gain_i) in [(&mut self.x_bias, gain_x), (&mut self.f_bias, gain_f)] {
+            for (value, gain_j) in values.iter_mut().zip(&gain) {
+                *value -= gain_i * gain_j * less;
             }
+        }
+        for (j, (gain_j, row)) in gain.iter().zip(&mut self.biases).take(self.used).enumerate() {
             for (value, gain_k) in row.iter_mut().zip(&gain) {
                 *value -= gain_j * gain_k * less;
             }
@@ -122,6 +123,7 @@ impl<const N: usize> Filter<N> {
 
     /// The bias of source `i` becomes independent, with this mean and variance.
     fn free(&mut self, i: usize, mean: f64, variance: f64) {
+        self.used = self.used.max(i + 1);
         for row in &mut self.biases {
             if let Some(value) = row.get_mut(i) {
                 *value = 0.0;
@@ -322,17 +324,17 @@ impl<const N: usize> Joint<N> {
 
     /// Offset and frequency `elapsed` seconds on.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
-        mixture(&self.each(|filter| filter.core), &self.weights(), elapsed)
+        Mixture::new(&self.each(|filter| filter.core), &self.weights()).after(elapsed)
     }
 
     /// The same for planning: of what the members measure on average, because the level's uncertainty does not grow.
-    pub(crate) fn plan(&self, members: &[Option<Member>; N], elapsed: f64) -> Plan {
+    pub(crate) fn plan(&self, members: &[Option<Member>; N], elapsed: f64) -> Mixture {
         let weight = |m: &Option<Member>| m.map_or(0.0, |m| 1.0 / (m.deviation * m.deviation).max(LEAST_VARIANCE));
         let total: f64 = members.iter().map(weight).sum::<f64>().max(f64::MIN_POSITIVE);
         let shares: [f64; N] = core::array::from_fn(|i| members.get(i).map_or(0.0, weight) / total);
         let measured = self.each(|filter| {
             let sum = |values: &[f64; N]| values.iter().zip(&shares).map(|(v, s)| v * s).sum::<f64>();
-            let biases: f64 = filter.biases.iter().zip(&shares).map(|(row, s)| s * sum(row)).sum();
+            let biases: f64 = filter.biases.iter().zip(&shares).take(filter.used).map(|(row, s)| s * sum(row)).sum();
             Estimate {
                 offset: filter.core.offset + sum(&filter.bias),
                 xx: (filter.core.xx + 2.0 * sum(&filter.x_bias) + biases).max(LEAST_VARIANCE),
@@ -340,7 +342,7 @@ impl<const N: usize> Joint<N> {
                 ..filter.core
             }
         });
-        Plan::new(measured, &self.weights(), elapsed)
+        Mixture::heavy(&measured, &self.weights()).moved(elapsed)
     }
 
     fn each<T: Copy + Default>(&self, pick: impl Fn(&Filter<N>) -> T) -> [T; MEMBERS] {

@@ -12,7 +12,7 @@
 
 use crate::total::within;
 
-use super::bank::{Bank, Estimate, Plan, Walk, MEMBERS};
+use super::bank::{Bank, Estimate, Mixture, Walk, MEMBERS};
 use super::elementary::exp;
 use super::observation::Observation;
 use super::path::Path;
@@ -68,8 +68,9 @@ pub(crate) struct Witness {
     /// In order of their bases, which lie `spacing` apart; then the one of queues that are never empty.
     each: [Hypothesis; HYPOTHESES],
     spacing: f64,
-    /// All of them together.
+    /// All of them together, and as one.
     merged: Bank,
+    believed: Mixture,
 }
 
 impl Witness {
@@ -80,7 +81,7 @@ impl Witness {
         if let Some(last) = each.last_mut() {
             last.filled = true;
         }
-        Self { each, spacing: 0.0, merged: bank }
+        Self { each, spacing: 0.0, merged: bank, believed: bank.mixture() }
     }
 
     /// To be fed the same samples once more, from `start` on: where the bases lie and something of the queues is kept.
@@ -89,6 +90,7 @@ impl Witness {
             self.spread_out(path);
         }
         self.merged = Bank::new(start);
+        self.believed = self.merged.mixture();
         for hypothesis in &mut self.each {
             hypothesis.bank = self.merged;
             hypothesis.queues.relearn(path.spread());
@@ -118,6 +120,7 @@ impl Witness {
     pub(crate) fn predict(&mut self, elapsed: f64) {
         let walks = Walk::each(elapsed);
         self.merged.predict(&walks);
+        self.believed = self.believed.moved(elapsed);
         for hypothesis in &mut self.each {
             hypothesis.bank.predict(&walks);
         }
@@ -132,7 +135,7 @@ impl Witness {
         }
         let weights = self.weights();
         let each = || self.each.iter().zip(weights);
-        let believed = self.merged.estimate(0.0);
+        let believed = self.believed.now;
         let Some((heaviest, _)) = each().max_by(|a, b| a.1.total_cmp(&b.1)) else { return Observation::default() };
         if heaviest.filled {
             return heaviest.observe(offset, delay, self.softness(), &believed, path);
@@ -149,7 +152,7 @@ impl Witness {
     /// Takes in a sample taken now, its delay already being part of the path.
     pub(crate) fn update(&mut self, offset: f64, delay: f64, path: &Path) {
         self.stay_below(path);
-        let (softness, believed) = (self.softness(), self.merged.estimate(0.0));
+        let (softness, believed) = (self.softness(), self.believed.now);
         for hypothesis in &mut self.each {
             if hypothesis.filled {
                 hypothesis.base = path.filled_base();
@@ -168,21 +171,22 @@ impl Witness {
         self.refine(path);
         let weights = self.weights();
         self.merged.merge(self.each.iter().map(|hypothesis| &hypothesis.bank).zip(weights));
+        self.believed = self.merged.mixture();
     }
 
     /// Mean and covariance, `elapsed` seconds on.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
-        self.merged.estimate(elapsed)
+        self.believed.after(elapsed)
     }
 
     /// The mean offset.
-    pub(crate) fn offset(&self) -> f64 {
-        self.merged.offset()
+    pub(crate) const fn offset(&self) -> f64 {
+        self.believed.now.offset
     }
 
     /// What carries weight, `elapsed` seconds on.
-    pub(crate) fn plan(&self, elapsed: f64) -> Plan {
-        self.merged.plan(elapsed)
+    pub(crate) fn plan(&self, elapsed: f64) -> Mixture {
+        self.merged.heavy().moved(elapsed)
     }
 
     /// Log weights of the assumed wanders.
