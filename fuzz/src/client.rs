@@ -196,7 +196,7 @@ impl World {
                     known.waiting = None;
                     known.stopped |= matches!(octets.get(12..16), Some(b"DENY" | b"RSTR"));
                 }
-                if let Ignored::Late { .. } | Ignored::Loop(_) = ignored {
+                if let Ignored::Late { .. } | Ignored::ClockMoved { .. } | Ignored::Loop(_) = ignored {
                     known.waiting = None;
                 }
             }
