@@ -45,7 +45,7 @@ pub fn write(path: &Path, title: &str, trace: &[TracePoint]) -> Result<(), Box<d
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-/// |offset| and bound, logarithmic.
+/// |offset| in the band of the bound, logarithmic.
 fn logarithmic(
     area: &Area<'_>,
     caption: &str,
@@ -70,11 +70,17 @@ fn logarithmic(
         .y_label_formatter(&|value| seconds(*value))
         .x_label_formatter(&|value| format!("{} s", (value * 1e3).round() / 1e3))
         .draw()?;
-    let bound = trace.iter().filter_map(|point| Some((point.time.as_secs_f64(), of(point.bound?))));
-    chart
-        .draw_series(LineSeries::new(bound, BOUND.stroke_width(2)))?
-        .label("error bound")
-        .legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], BOUND.stroke_width(2)));
+    // On this scale the band is all that lies under the bound; it is open where none was claimed.
+    let claims = trace.chunk_by(|a, b| a.bound.is_some() == b.bound.is_some());
+    let mut label = Some("error bound");
+    for claim in claims.filter(|claim| claim.iter().all(|point| point.bound.is_some())) {
+        let bound = claim.iter().filter_map(|point| Some((point.time.as_secs_f64(), of(point.bound?))));
+        let band = AreaSeries::new(bound, low / 2.0, BOUND.mix(0.15)).border_style(BOUND.stroke_width(2));
+        let drawn = chart.draw_series(band)?;
+        if let Some(label) = label.take() {
+            drawn.label(label).legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], BOUND.stroke_width(2)));
+        }
+    }
     let offset = trace.iter().map(|point| (point.time.as_secs_f64(), of(point.offset)));
     chart
         .draw_series(LineSeries::new(offset, OFFSET.stroke_width(2)))?

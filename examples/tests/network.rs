@@ -252,6 +252,76 @@ fn the_agent_follows_a_name_to_its_new_address() {
     assert!(said.is_success(), "{}", said.text());
 }
 
+/// No network and no name when it starts; both come.
+#[test]
+fn the_agent_waits_for_a_network_and_a_name() {
+    let Some(host) = Host::with(&[]) else { return };
+    host.file("hosts", "127.0.0.1 localhost\n").file("nsswitch.conf", "hosts: files\n");
+    let said = host.run(
+        "two_hosts
+         mount --bind hosts /etc/hosts
+         mount --bind nsswitch.conf /etc/nsswitch.conf
+         $FAR $SERVE --user root --listen 0.0.0.0:123 --stratum 3 >serve.out 2>&1 &
+         ip link set near down
+         $AGENT --json --server late.test --server 10.9.9.2 --minpoll -2 --maxpoll -2 --duration 19 &
+         agent=$!
+         sleep 2
+         echo '10.9.9.2 late.test' >/etc/hosts
+         ip -n far addr add 10.9.9.7/24 dev far
+         echo '10.9.9.7 late.test' >/etc/hosts
+         ip link set near up
+         wait $agent",
+    );
+    said.assert_contains("late.test cannot be resolved");
+    said.assert_contains("10.9.9.2 cannot be asked");
+    let objects = said.objects();
+    let last = objects.iter().rfind(|object| object["type"] == "status").unwrap();
+    let accepted = |index: usize| last["sources"][index]["accepted"].as_u64().unwrap_or(0);
+    assert!(said.is_success() && accepted(0) > 5 && accepted(1) > 5, "{}", said.text());
+}
+
+/// All members of a pool fall silent: its name is asked for again, and leads elsewhere.
+#[test]
+fn a_pool_that_died_is_resolved_again() {
+    let Some(host) = Host::with(&[]) else { return };
+    host.file("hosts", "127.0.0.1 localhost\n10.9.9.2 pool.test\n").file("nsswitch.conf", "hosts: files\n");
+    let said = host.run(
+        "two_hosts
+         mount --bind hosts /etc/hosts
+         mount --bind nsswitch.conf /etc/nsswitch.conf
+         $FAR $SERVE --user root --listen 0.0.0.0:123 --stratum 3 >serve.out 2>&1 &
+         $AGENT --json --pool pool.test --minpoll -2 --maxpoll -2 --duration 40 &
+         agent=$!
+         sleep 3
+         ip -n far addr add 10.9.9.7/24 dev far
+         ip -n far addr del 10.9.9.2/24 dev far
+         ip -n far addr add 10.9.9.7/24 dev far 2>/dev/null || :
+         echo '10.9.9.7 pool.test' >/etc/hosts
+         wait $agent",
+    );
+    let objects = said.objects();
+    let last = objects.iter().rfind(|object| object["type"] == "status").unwrap();
+    let sources = last["sources"].as_array().unwrap();
+    let alive = sources.iter().find(|source| source["address"] == "10.9.9.7:123");
+    assert!(alive.is_some_and(|source| source["accepted"].as_u64().unwrap() > 5), "{}", said.text());
+}
+
+#[test]
+fn a_link_local_server_is_followed() {
+    let Some(host) = Host::with(&[]) else { return };
+    let said = host.run(
+        "two_hosts
+         ip addr add fe80::1/64 dev near nodad
+         ip -n far addr add fe80::2/64 dev far nodad
+         $FAR $SERVE --user root --listen [::]:123 --stratum 3 >serve.out 2>&1 &
+         sleep 1
+         $AGENT --json --server fe80::2%near --minpoll -2 --maxpoll -2 --duration 5",
+    );
+    let objects = said.objects();
+    let last = objects.iter().rfind(|object| object["type"] == "status").unwrap_or_else(|| panic!("{}", said.text()));
+    assert!(said.is_success() && last["sources"][0]["accepted"].as_u64().unwrap() > 5, "{}", said.text());
+}
+
 /// Who reads the agent's lines learns that nobody answers any more.
 #[test]
 fn silence_is_told() {

@@ -52,6 +52,11 @@ struct Previous {
 /// Requests without an answer after which a basic answer is asked for: the server may have forgotten us.
 const INTERLEAVED_UNANSWERED: u32 = 3;
 
+/// A clock that moved by less than this in an exchange has not: stamps and readings are made at other moments.
+const LEAST_MOVE: NtpDuration = NtpDuration::from_nanos(250_000_000);
+/// A slew may have moved it by this part of the time, Linux's tenth and some.
+const SLEW_DIVISOR: u32 = 8;
+
 /// A reply that passed every check, with the raw instants of its first and last timestamp.
 ///
 /// An interleaved reply completes the exchange before: the timestamps and instants are then that one's.
@@ -83,7 +88,7 @@ pub struct Counters {
     pub unauthentic: u64,
     /// Kisses.
     pub kisses: u64,
-    /// Requests we discarded ourselves, because the clock was stepped while they were in flight.
+    /// Requests we discarded ourselves, because our clock was moved while they were in flight.
     pub discarded: u64,
     /// ICMP errors.
     pub unreachable: u64,
@@ -245,6 +250,10 @@ impl Association {
                 self.last_ignored = Some(*ignored);
                 match ignored {
                     Ignored::Kiss(_) => self.counters.kisses += 1,
+                    Ignored::ClockMoved { .. } => {
+                        self.counters.discarded += 1;
+                        self.schedule.handle_discarded(now);
+                    }
                     other if other.is_unauthentic() => self.counters.unauthentic += 1,
                     other if other.is_from_server() => {
                         self.counters.unusable += 1;
@@ -316,6 +325,11 @@ impl Association {
                 let waited = received.since(sent);
                 let limit = NtpDuration::from_std(self.config.max_delay);
                 let previous = self.previous.take();
+                let elapsed = now.since(at);
+                let by = waited - NtpDuration::from_std(elapsed);
+                if by.abs() > LEAST_MOVE + NtpDuration::from_std(elapsed / SLEW_DIVISOR) {
+                    return Err(Ignored::ClockMoved { by });
+                }
                 if waited > limit {
                     return Err(Ignored::Late { waited, limit });
                 }

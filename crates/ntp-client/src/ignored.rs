@@ -29,6 +29,12 @@ pub enum Ignored {
         /// The configured limit.
         limit: NtpDuration,
     },
+    /// Our clock was moved while it was under way, by a leap second or by somebody: its timestamps lie on both sides.
+    #[error("our clock moved by {by} s while the reply was under way")]
+    ClockMoved {
+        /// By how much beyond what the raw clock counted; positive is forward.
+        by: NtpDuration,
+    },
     /// The server takes its time from us.
     #[error("the server's reference is this machine ({0})")]
     Loop(ReferenceId),
@@ -42,7 +48,7 @@ impl Ignored {
         match self {
             Self::UnknownSource(_) | Self::Unsolicited => false,
             Self::Rejected(reject) => reject.is_from_server(),
-            Self::Kiss(_) | Self::Late { .. } | Self::Loop(_) => true,
+            Self::Kiss(_) | Self::Late { .. } | Self::ClockMoved { .. } | Self::Loop(_) => true,
         }
     }
 

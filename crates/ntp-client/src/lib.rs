@@ -5,7 +5,17 @@
 //! bursts, back-off, kiss-o'-death, matching of replies) and hands every good exchange to the discipline's
 //! [`Engine`](ntp_discipline::Engine), whose commands it returns.
 //!
-//! A whole agent, with sockets and a clock, is `examples/follow.rs`: one loop of a page.
+//! ```text
+//! loop {
+//!     while let Some(transmit) = system.poll_transmit(now, clock, random) { send(transmit.request) }
+//!     wait for a datagram, but not beyond system.next_timeout();
+//!     let _ = system.handle_datagram(octets, from, received, now); // what came, if anything; an error says why not
+//!     system.handle_timeout(now);
+//!     while let Some(command) = system.poll_command() { system.handle_applied(&apply(&command)) }
+//! }
+//! ```
+//!
+//! A whole agent, with sockets and a clock, is `examples/follow.rs`: that loop, a page long.
 //!
 //! [`Query`] asks several servers once and lets them vote, without a clock to discipline.
 //!
@@ -64,8 +74,19 @@
 //! ever less often, and what recovery costs is an eighth of the silence; one wrong datagram ends nothing; requests in
 //! flight over a step are discarded; after a sleep, or when somebody else set our clock, it is unsynchronised until sources
 //! have confirmed it, and they are asked at once; a server whose own source is this machine is not followed; no server delays another;
-//! where a key is agreed on, nothing without its MAC is used or obeyed, a kiss or a crypto-NAK neither. Practices of RFC 8633 and RFC 9109 (nonce, advice of a new
-//! port for every poll, nothing about us on the wire) are the default.
+//! where a key is agreed on, nothing without its MAC is used or obeyed, a kiss or a crypto-NAK neither.
+//!
+//! | practice | here |
+//! |---|---|
+//! | enough sources, from pools (RFC 8633 §3.2, §3.6) | a [pool](PoolConfig) uses four at a time, replaces the silent, the false and the denying |
+//! | smeared time is not mixed with other time (§3.7.1) | [`SmearGuard`](ntp_discipline::SmearGuard) |
+//! | shared keys (§4.1) | [`SourceConfig::key`] |
+//! | nothing about us on the wire (§5.1) | a request is version, mode and a nonce |
+//! | a restart opens no door (§5.2) | of any size is only the first correction, and that only by a [`quorum`](ntp_discipline::Policy::quorum); [`known_lag`] |
+//! | attacks are seen (§5.3) | [`Event`], [`Counters`], [`Ignored`] |
+//! | kisses are obeyed, forged ones are not (§5.4) | `RATE` for good, `DENY` and `RSTR` for ever, after origin and MAC |
+//! | no Autokey, no broadcast, no symmetric peers, no mode 6 or 7 (§3.4, §4.2, §5.5, §5.6) | there is no code for them |
+//! | a random port (RFC 9109) | [`Request::fresh_port`] advises a new one for every poll |
 
 #![no_std]
 #![forbid(unsafe_code)]

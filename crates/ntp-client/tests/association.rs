@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use ntp_client::{reference_id_of, Event, Ignored, SourceConfig};
 use ntp_server::{Outcome, Server, ServerClock};
-use ntp_types::{ClockCommand, Frequency, Instant, KissCode, NtpDuration, NtpTimestamp, Poll, Precision, Stratum};
+use ntp_types::{
+    ClockCommand, Frequency, Instant, KissCode, LeapIndicator, NtpDuration, NtpTimestamp, Poll, Precision, Stratum,
+};
 use world::{answer, config, good, kiss, silent, World, ROUND_TRIP};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -341,6 +343,36 @@ fn requests_in_flight_over_a_step_are_discarded_and_asked_again() {
     let offset = world.system.association(far_id).unwrap().last().unwrap().exchange.round_trip.offset();
     assert!(offset.abs() < NtpDuration::from_nanos(1_000), "{offset}");
     assert_eq!(world.system.association(near_id).unwrap().counters().discarded, 0);
+}
+
+/// Half before and half after, it would seem to have taken less than no time, and to be half a second off.
+#[test]
+fn an_exchange_over_a_leap_second_is_discarded_and_asked_again() {
+    for (leap, second) in [(LeapIndicator::InsertSecond, -1), (LeapIndicator::DeleteSecond, 1)] {
+        let mut world = World::new();
+        let far = world.serve("192.0.2.2:123", |request, time, _| {
+            let round_trip = Duration::from_millis(400);
+            vec![(round_trip, answer(request, time, round_trip))]
+        });
+        let id = world.add(far, config(6, 6, false));
+        world.run_for(HOUR);
+        let due = world.system.association(id).unwrap().next_timeout().unwrap();
+        world.run_until(due + Duration::from_millis(100));
+        world.error += NtpDuration::from_seconds(second);
+        world.system.handle_leap(leap, world.now);
+        let samples = world.samples(id).len();
+        world.run_for(Duration::from_secs(10));
+        let moved = world
+            .ignored
+            .iter()
+            .any(|(_, ignored)| matches!(ignored, Ignored::ClockMoved { by } if by.is_negative() == (second < 0)));
+        let association = world.system.association(id).unwrap();
+        assert!(moved && association.counters().discarded == 1, "{:?}", world.ignored);
+        assert_eq!((association.reach().to_string().as_str(), world.samples(id).len()), ("377", samples + 1));
+        let offset = world.samples(id).last().unwrap().offset - NtpDuration::from_seconds(-second);
+        assert!(offset.abs() < NtpDuration::from_nanos(1_000), "{offset}");
+        assert!(world.system.engine().discontinuities.is_empty());
+    }
 }
 
 #[test]

@@ -16,7 +16,9 @@ use ntp_discipline::rfc5905::huffpuff::HuffPuff;
 use ntp_discipline::rfc5905::poll::PollAdjust;
 use ntp_discipline::rfc5905::popcorn::is_spike;
 use ntp_discipline::rfc5905::selection::{intersect, Candidate, Edge};
-use ntp_types::{Frequency, Instant, NtpDuration, Poll, Precision, Stratum};
+use ntp_discipline::rfc5905::{Engine, Options, Source};
+use ntp_discipline::{Engine as _, Policy, Sample, ServerState, SourceOptions};
+use ntp_types::{Frequency, Instant, NtpDuration, NtpTimestamp, Poll, Precision, RoundTrip, Stratum};
 use proptest::prelude::*;
 
 fn micros(n: i64) -> NtpDuration {
@@ -25,6 +27,11 @@ fn micros(n: i64) -> NtpDuration {
 
 fn seconds(n: u64) -> Instant {
     Instant::from_nanos(n * 1_000_000_000)
+}
+
+/// A timestamp so many microseconds after some moment.
+fn stamp(after: i64) -> NtpTimestamp {
+    NtpTimestamp::from_bits(0xeb00_0000 << 32) + micros(after)
 }
 
 fn near(left: NtpDuration, right: f64, tolerance: f64) -> bool {
@@ -117,6 +124,46 @@ proptest! {
         // A microsecond is not a whole number of 2⁻³² s: leave out the edge.
         prop_assume!((jump.abs() - 3 * jitter).abs() > 1);
         prop_assert_eq!(is_spike(&last, &next, Duration::from_secs(64)), jump.abs() > 3 * jitter && gap < 128 && dispersion < 1_000_000);
+    }
+
+    /// What stands for a source, after samples (offset, delay and gap, ms to s) and polls that nobody answered.
+    #[test]
+    fn the_peer_process_as_the_rfc_writes_it(
+        trace in prop::collection::vec((prop_oneof![9 => -400_i64..400, 1 => -90_000_i64..90_000], 1_i64..30, 1_u64..150, 0_u8..6), 1..60),
+    ) {
+        let mut engine = Engine::new(Policy::default(), Options::default()).unwrap();
+        let mut sources = [Source::default()];
+        let options = SourceOptions { min_poll: Poll::DEFAULT_MIN, max_poll: Poll::DEFAULT_MIN, ..SourceOptions::default() };
+        engine.open(&mut sources, 0, options);
+        let mut naive = naive::Peer::default();
+        let mut now = 0;
+        for (offset, delay, gap, kind) in trace {
+            now += gap;
+            let dummy = naive::Tuple { offset: 0.0, delay: naive::MAXDISP, disp: naive::MAXDISP, at: None };
+            let tuple = if kind == 0 {
+                engine.handle_poll(&mut sources, 0, 0xf8, seconds(now));
+                dummy
+            } else {
+                let trip = RoundTrip { t1: stamp(0), t2: stamp(offset), t3: stamp(offset), t4: stamp(0) };
+                let server = ServerState { stratum: Stratum::PRIMARY, ..ServerState::default() };
+                let mut sample = Sample::new(trip, Precision::default(), server, seconds(now), seconds(now));
+                (sample.delay, sample.dispersion) = (micros(delay), micros(30));
+                let _ = engine.handle_sample(&mut sources, 0, &sample, seconds(now));
+                naive::Tuple { offset: sample.offset.to_seconds_f64(), delay: delay as f64 / 1e6, disp: 30e-6, at: Some(now as f64) }
+            };
+            naive.push(now as f64, tuple, 64.0, 2_f64.powi(-24));
+            prop_assume!(!naive.is_close);
+            match (sources[0].used(), naive.used) {
+                (None, None) => {}
+                (Some(ours), Some((offset, delay, dispersion, jitter, at))) => {
+                    prop_assert_eq!(ours.at, seconds(at as u64));
+                    prop_assert!(near(ours.offset, offset, 1e-9) && near(ours.delay, delay, 1e-9), "{ours:?} {offset}");
+                    prop_assert!(near(ours.dispersion, dispersion, 5e-9), "{ours:?} {dispersion}");
+                    prop_assert!(near(ours.jitter, jitter, 2e-9), "{ours:?} {jitter}");
+                }
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
     }
 
     #[test]

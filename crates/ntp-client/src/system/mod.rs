@@ -216,7 +216,7 @@ impl<E: Engine> System<E> {
     /// The machine has just woken after `slept`, which the raw clock did not count.
     ///
     /// Its clock is unsynchronised until sources have confirmed it: they are asked at once, with a volley where
-    /// [`iburst`](SourceConfig::iburst) allows one. Frequency and paths stay known.
+    /// [`iburst`](crate::SourceConfig::iburst) allows one. Frequency and paths stay known.
     pub fn handle_suspended(&mut self, slept: Duration, now: Instant) {
         self.note(Event::Suspended { slept });
         self.lose_offset(now);

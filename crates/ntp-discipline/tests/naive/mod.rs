@@ -51,6 +51,38 @@ impl Filter {
     }
 }
 
+/// A.5.2 and A.5.7.1: the filter, the prime directive (a sample is used once, and never one older than the last used), the
+/// popcorn suppressor, and a dummy for three polls without an answer.
+#[derive(Default)]
+pub(crate) struct Peer {
+    pub(crate) filter: Filter,
+    /// (offset, delay, dispersion, jitter, time).
+    pub(crate) used: Option<(f64, f64, f64, f64, f64)>,
+    /// A jump was so near the gate that rounding decides.
+    pub(crate) is_close: bool,
+}
+
+impl Peer {
+    pub(crate) fn push(&mut self, now: f64, tuple: Tuple, poll: f64, precision: f64) {
+        self.filter.push(now, tuple);
+        let Some((offset, delay, disp, jitter, at)) = self.filter.best() else {
+            self.used = None;
+            return;
+        };
+        if let Some(used) = &mut self.used {
+            let is_older = at < used.4;
+            let beyond = (offset - used.0).abs() - 3.0 * used.3;
+            self.is_close |= beyond.abs() < 2e-9;
+            let is_spike = used.2 < 1.0 && beyond > 0.0 && at - used.4 < 2.0 * poll;
+            if is_older || at > used.4 && is_spike {
+                used.2 = disp;
+                return;
+            }
+        }
+        self.used = Some((offset, delay, disp, jitter.max(precision), at));
+    }
+}
+
 /// §11.2.1 by definition, on whole numbers (offset, half width): (low, high, allowed).
 pub(crate) fn select(sources: &[(i64, i64)]) -> Option<(i64, i64, usize)> {
     let m = sources.len();
