@@ -14,7 +14,7 @@ fn quantiles(values: &[f64]) -> (f64, f64) {
 }
 
 fn compare(what: &str, mut errors: impl FnMut(bool) -> Vec<f64>) {
-    // A busy machine delays whom it likes: one pair of three has to show it.
+    // It is a quarter and less. A busy machine delays whom it likes: one pair of three has to show half of it.
     let is_better = (0..3).any(|_| {
         let (basic, interleaved) = (errors(false), errors(true));
         assert!(basic.len() > 20 && interleaved.len() > 20, "{what}: {} and {}", basic.len(), interleaved.len());
@@ -26,7 +26,7 @@ fn compare(what: &str, mut errors: impl FnMut(bool) -> Vec<f64>) {
             interleaved.0 * 1e6,
             interleaved.1 * 1e6
         );
-        interleaved.0 < basic.0
+        interleaved.0 < basic.0 / 2.0
     });
     assert!(is_better, "{what}");
 }

@@ -55,3 +55,23 @@ fn ntpq_shows_what_it_should() {
         assert!(silent[1].contains("INIT") && silent[2] == "16" && silent[6] == "0", "{package}: {silent:?}");
     }
 }
+
+/// On its own addresses it is answered, loopback or not; from another host the same question is not.
+#[test]
+fn ntpq_of_another_host_is_told_nothing() {
+    for (package, with) in [("ntpsec", "$NTPSEC"), ("ntp", "$CLASSIC")] {
+        let program = format!("{package}/usr/bin/ntpq");
+        let needs = [program.as_str(), "ntpsec-ntpdig/usr/lib", "ntp-clients/usr/lib"];
+        let Some(host) = Host::with(&needs) else { continue };
+        let said = host.run(&format!(
+            "two_hosts
+             serve --listen 0.0.0.0:123 --stratum 3
+             for address in 127.0.0.1 10.9.9.1; do {with} $DAEMONS/{program} -n -c 'rv 0 stratum' $address; done
+             $FAR $QUERY --timeout 1 10.9.9.1 >/dev/null && echo 'time is told'
+             $FAR {with} $DAEMONS/{program} -n -c 'rv 0 stratum' 10.9.9.1 2>&1 || :"
+        ));
+        let text = said.text();
+        assert_eq!(text.matches("stratum=3").count(), 2, "{package}: {text}");
+        assert!(text.contains("time is told") && text.contains("timed out"), "{package}: {text}");
+    }
+}
