@@ -201,6 +201,7 @@ impl<E: Engine> Agent<E> {
             }
             self.system.handle_timeout(now);
             self.obey(view)?;
+            self.watch_guard(now, view)?;
             self.tell_kernel(now, view)?;
             self.ask(view)?;
             let mut is_news = false;
@@ -268,6 +269,16 @@ impl<E: Engine> Agent<E> {
             self.system.handle_applied(&applied);
         }
         Ok(())
+    }
+
+    /// Notices that who would set the clock back after us is gone.
+    fn watch_guard(&mut self, now: Instant, view: &mut View) -> Result<(), Failure> {
+        let AgentClock::System(machine) = &mut self.clock else { return Ok(()) };
+        let Some((line, applied)) = machine.replace_lost_guard()? else { return Ok(()) };
+        if let Some(applied) = applied {
+            self.system.handle_applied(&applied);
+        }
+        Ok(view.say(now.since(self.started), line)?)
     }
 
     /// Keeps the kernel informed of its clock, where it is the kernel's that is disciplined.

@@ -1,9 +1,9 @@
 //! Key files: which keys a program takes from one, and what it has to say about it.
 
-use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use atomic_file::AtomicError;
 use ntp_proto::keys::{Dialect, Entry, Keys};
 use ntp_proto::mac::{KeyRing, SharedKey};
 
@@ -20,13 +20,8 @@ pub struct KeyFile {
 #[non_exhaustive]
 pub enum NoKey {
     /// The file cannot be read.
-    #[error("cannot read keys from {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
+    #[error("keys: {0}")]
+    Unreadable(#[from] AtomicError),
     /// The file does not hold it.
     #[error("no key {id} in {}{}", path.display(), complaints.iter().map(|why| format!("\n  {why}")).collect::<String>())]
     Missing {
@@ -45,9 +40,8 @@ impl KeyFile {
     /// # Errors
     /// [`NoKey::Unreadable`].
     pub fn read(path: &Path, dialect: Option<Dialect>) -> Result<Self, NoKey> {
-        let unreadable = |source| NoKey::Unreadable { path: path.into(), source };
-        let text = std::fs::read(path).map_err(unreadable)?;
-        let mode = std::fs::metadata(path).map(|data| mode_of(&data)).map_err(unreadable)?;
+        let text = atomic_file::read(path)?;
+        let mode = std::fs::metadata(path).map_or(0, |data| mode_of(&data));
         let mut complaints = Vec::new();
         if mode & 0o007 != 0 {
             let path = path.display();
@@ -142,6 +136,6 @@ mod tests {
             assert_eq!(!keys.complaints().is_empty(), is_open, "{mode:o}: {:?}", keys.complaints());
         }
         let missing = KeyFile::read(Path::new("/nowhere/keys"), None).unwrap_err().to_string();
-        assert!(missing.starts_with("cannot read keys from /nowhere/keys: No such file"), "{missing}");
+        assert!(missing.starts_with("keys: cannot open /nowhere/keys: No such file"), "{missing}");
     }
 }

@@ -20,6 +20,8 @@ const BENEFIT_OF_DOUBT: Duration = Duration::from_secs(1);
 pub struct MachineClock {
     clock: SystemClock,
     host: Host,
+    /// Whether a guard was started, on which fast slews rely.
+    is_guarded: bool,
 }
 
 /// What is behind the system calls.
@@ -49,7 +51,7 @@ impl MachineClock {
     pub fn new() -> Result<Self, ClockError> {
         // Neither net is worth failing for: without them slews are slower, and the clock still sets itself back when it is dropped.
         let _ = rescue::restore_on_signals();
-        let mut machine = Self { clock: SystemClock::new(), host: Host::Real };
+        let mut machine = Self { clock: SystemClock::new(), host: Host::Real, is_guarded: false };
         if std::env::var_os("LD_PRELOAD").is_none() {
             machine.stand_guard();
         } else if let Some(start) = Clocks::now(uptime, || machine.told())? {
@@ -77,9 +79,27 @@ impl MachineClock {
     fn stand_guard(&mut self) {
         self.host = Host::Real;
         // Without one slews stay slow: in a container's first process there is none.
-        if rescue::start_guard().is_ok() {
+        self.is_guarded = rescue::start_guard().is_ok();
+        if self.is_guarded {
             self.clock.set_policy(SlewPolicy::guarded());
         }
+    }
+
+    /// Puts another guard in the place of one that is gone; where none can be had, slews are slow from now on, and a fast one
+    /// that is under way ends. What there is to say of it, and what was done to the clock.
+    ///
+    /// # Errors
+    /// The clock's.
+    pub fn replace_lost_guard(&mut self) -> Result<Option<(&'static str, Option<Applied>)>, ClockError> {
+        if !self.is_guarded || rescue::is_guarded() {
+            return Ok(None);
+        }
+        if rescue::start_guard().is_ok() {
+            return Ok(Some(("the clock's guard was gone: another one stands", None)));
+        }
+        self.is_guarded = false;
+        self.clock.set_policy(SlewPolicy::default());
+        Ok(Some(("the clock's guard is gone: slews are slow from now on", self.clock.release()?)))
     }
 
     /// Looks again at what is behind the calls, while that is in doubt. False where nothing could be seen because the kernel's

@@ -20,12 +20,20 @@ pub fn run(offset: NtpDuration, over: Option<Duration>, max_rate: Frequency, is_
     let duration = over.unwrap_or_else(|| SlewPolicy::self_ending_duration(offset));
     let mut clock = SystemClock::new().with_policy(policy);
     let frequency = clock.status()?.frequency;
-    match rescue::start_guard() {
-        Err(ClockError::NoGuard) => clock.set_policy(SlewPolicy::default()),
-        started => started?,
-    }
+    let had_guard = match rescue::start_guard() {
+        Err(ClockError::NoGuard) => {
+            clock.set_policy(SlewPolicy::default());
+            false
+        }
+        started => {
+            started?;
+            true
+        }
+    };
     let stop = Stop::on_signals().ok();
-    let is_asked = || stop.as_ref().is_some_and(Stop::is_asked);
+    // Killed now, this process would leave the clock running away.
+    let is_alone = || had_guard && !rescue::is_guarded();
+    let is_asked = || stop.as_ref().is_some_and(Stop::is_asked) || is_alone();
     let command = |offset, duration| ClockCommand::Slew { offset, duration, frequency };
     // Whoever reads may be gone: the slew is brought to its end all the same.
     let tell = |what, applied: &Applied, moved| {
@@ -44,7 +52,7 @@ pub fn run(offset: NtpDuration, over: Option<Duration>, max_rate: Frequency, is_
     }
     let mut what = "slewed";
     if is_asked() {
-        what = "stopped early";
+        what = if is_alone() { "stopped early, its guard being gone" } else { "stopped early" };
         let next = clock.apply(&command(NtpDuration::ZERO, Duration::ZERO))?;
         moved += last.slewed(next.at);
         last = next;

@@ -51,7 +51,7 @@ fn a_query_gets_time_with_the_key_and_the_reason_without() {
         (&["--keys", "wrong", "--key", "1"], false, "crypto-NAK"),
         (&[], false, "no answer"),
         (&["--keys", "right", "--key", "9"], false, "ntp-query: no key 9 in right"),
-        (&["--keys", "missing", "--key", "1"], false, "ntp-query: cannot read keys from missing: No such file"),
+        (&["--keys", "missing", "--key", "1"], false, "ntp-query: keys: cannot open missing: No such file"),
         (&["--keys", "open", "--key", "1"], true, "open: keys that everybody can read or write are no secret"),
         (&["--keys", "open", "--key", "2"], false, "line 2: unknown key type `TIGER`"),
         (&["--key", "1"], false, "--keys"),
@@ -102,7 +102,7 @@ fn a_server_whose_key_cannot_be_had_is_not_asked() {
         ("ntp.conf", "server 127.0.0.1 key 1\nkeys right\ntrustedkey 2\n", "key 1 is not among those of trustedkey"),
         ("ntp.conf", "server 127.0.0.1 key 7\nkeys right\ntrustedkey 7\n", "no key 7 in right"),
         ("chrony.conf", "server 127.0.0.1 key 1\n", "no key file is named"),
-        ("chrony.conf", "server 127.0.0.1 key 1\nkeyfile missing\n", "cannot read keys from missing"),
+        ("chrony.conf", "server 127.0.0.1 key 1\nkeyfile missing\n", "keys: cannot open missing"),
     ] {
         fs::write(directory.path().join(name), text).unwrap();
         let (synchronized, said) = agent(&["--config", name], directory.path());

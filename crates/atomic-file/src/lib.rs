@@ -69,6 +69,14 @@ pub enum AtomicError {
         /// The path, links followed.
         path: PathBuf,
     },
+    /// The file is longer than any that is read here.
+    #[error("{} has more than {most} octets", path.display())]
+    TooLong {
+        /// The path, links followed.
+        path: PathBuf,
+        /// The most that is read.
+        most: u64,
+    },
     /// The file is no longer the one that was read.
     #[error("{} was changed by someone else meanwhile", path.display())]
     Changed {
@@ -96,9 +104,22 @@ impl AtomicError {
     pub fn kind(&self) -> Option<io::ErrorKind> {
         match self {
             Self::Io { source, .. } | Self::NotDurable { source, .. } => Some(source.kind()),
-            Self::NotRegular { .. } | Self::Changed { .. } => None,
+            Self::NotRegular { .. } | Self::TooLong { .. } | Self::Changed { .. } => None,
         }
     }
+}
+
+/// What `path` holds, read as [`Snapshot::read`] does; here a file that does not exist is an error.
+///
+/// # Errors
+/// As that, and [`AtomicError::Io`] of the kind `NotFound`.
+pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>, AtomicError> {
+    let file = Snapshot::read(path)?;
+    if !file.exists() {
+        let error = std::fs::metadata(file.path()).err().unwrap_or_else(|| io::ErrorKind::NotFound.into());
+        return Err(AtomicError::io("open", file.path())(error));
+    }
+    Ok(file.into_bytes())
 }
 
 /// Makes `path` hold `bytes`, whatever it held: [`Snapshot::read`] and [`Snapshot::replace`] in one.

@@ -9,6 +9,9 @@ use crate::identity::Identity;
 use crate::replace::{Outcome, Replacement};
 use crate::AtomicError;
 
+/// The longest file that is read, in octets: far longer than any configuration.
+const MOST: u64 = 16 << 20;
+
 /// How many symbolic links in a row are followed, as in Linux.
 const MAX_LINKS: usize = 40;
 
@@ -21,10 +24,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads the file that `path` names, through symbolic links.
+    /// Reads the file that `path` names, through symbolic links: a regular one of 16 MiB at the most, so that no pipe or device
+    /// keeps the reader for ever.
     ///
     /// # Errors
-    /// [`AtomicError::Io`], [`AtomicError::NotRegular`]; [`AtomicError::Changed`] when it changed while it was read.
+    /// [`AtomicError::Io`], [`AtomicError::NotRegular`], [`AtomicError::TooLong`]; [`AtomicError::Changed`] when it changed while it was read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, AtomicError> {
         let path = resolve(path.as_ref())?;
         match std::fs::metadata(&path) {
@@ -35,11 +39,14 @@ impl Snapshot {
             }
             Err(error) => return Err(AtomicError::io("look at", &path)(error)),
         }
-        let mut file = File::open(&path).map_err(AtomicError::io("open", &path))?;
+        let file = File::open(&path).map_err(AtomicError::io("open", &path))?;
         let identity = |file: &File| Identity::of_file(file).map_err(AtomicError::io("look at", &path));
         let before = identity(&file)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(AtomicError::io("read", &path))?;
+        let length = (&file).take(MOST + 1).read_to_end(&mut bytes).map_err(AtomicError::io("read", &path))?;
+        if u64::try_from(length).map_or(true, |length| length > MOST) {
+            return Err(AtomicError::TooLong { path, most: MOST });
+        }
         if identity(&file)? != before {
             return Err(AtomicError::Changed { path });
         }
@@ -56,6 +63,12 @@ impl Snapshot {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// What it held, without the file.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Whether there was a file.

@@ -131,7 +131,13 @@ fn only_regular_files() {
     for path in [directory.path(), Path::new("/dev/null"), Path::new("/")] {
         assert!(matches!(Snapshot::read(path), Err(AtomicError::NotRegular { .. })), "{}", path.display());
     }
+    let long = directory.path().join("long");
+    std::fs::File::create(&long).unwrap().set_len((16 << 20) + 1).unwrap();
+    assert!(matches!(Snapshot::read(&long), Err(AtomicError::TooLong { .. })));
+    std::fs::File::create(&long).unwrap().set_len(16 << 20).unwrap();
+    assert_eq!(atomic_file::read(&long).unwrap().len(), 16 << 20);
     let nowhere = directory.path().join("missing/file");
+    assert_eq!(atomic_file::read(&nowhere).unwrap_err().kind(), Some(std::io::ErrorKind::NotFound));
     let error = atomic_file::write(&nowhere, b"1").unwrap_err();
     assert_eq!(error.kind(), Some(std::io::ErrorKind::NotFound));
     assert!(error.to_string().starts_with("cannot create a copy beside "), "{error}");

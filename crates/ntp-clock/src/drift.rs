@@ -66,14 +66,13 @@ impl DriftFile {
     /// # Errors
     /// [`FileError`] when it cannot be read or is no drift file.
     pub fn load(path: impl AsRef<Path>) -> Result<Option<Self>, FileError<DriftError>> {
-        let path = path.as_ref();
-        match std::fs::read(path) {
-            Ok(bytes) => match String::from_utf8_lossy(&bytes).parse() {
-                Ok(drift) => Ok(Some(drift)),
-                Err(error) => Err(FileError::Content { path: path.into(), error }),
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(FileError::Read { path: path.into(), error }),
+        let file = Snapshot::read(path)?;
+        if !file.exists() {
+            return Ok(None);
+        }
+        match String::from_utf8_lossy(file.bytes()).parse() {
+            Ok(drift) => Ok(Some(drift)),
+            Err(error) => Err(FileError::Content { path: file.path().into(), error }),
         }
     }
 

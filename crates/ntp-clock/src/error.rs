@@ -220,9 +220,9 @@ impl ClockError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError<E> {
-    /// The system refused.
+    /// Its date could not be read or set.
     #[error("{}: {error}", path.display())]
-    Read {
+    Date {
         /// The file.
         path: PathBuf,
         /// The system's reason.
@@ -236,14 +236,14 @@ pub enum FileError<E> {
         /// What is wrong with it.
         error: E,
     },
-    /// It could not be replaced.
+    /// It could not be read whole or replaced.
     #[error(transparent)]
-    Write(AtomicError),
+    File(AtomicError),
 }
 
 impl<E> From<AtomicError> for FileError<E> {
     fn from(error: AtomicError) -> Self {
-        Self::Write(error)
+        Self::File(error)
     }
 }
 

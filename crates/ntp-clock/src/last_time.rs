@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::SystemTime;
 
+use atomic_file::Snapshot;
 use ntp_types::UnixTime;
 
 use crate::FileError;
@@ -33,17 +34,19 @@ impl LastTime {
     /// # Errors
     /// [`FileError`] when it cannot be read or holds no time.
     pub fn load(self, path: impl AsRef<Path>) -> Result<Option<UnixTime>, FileError<NotATime>> {
-        let path = path.as_ref();
-        let read = match self {
-            Self::Text => std::fs::read(path).map(|bytes| Self::parse(&bytes)),
-            Self::Modified => std::fs::metadata(path).and_then(|data| data.modified()).map(|time| Ok(time.into())),
-        };
-        match read {
-            Ok(Ok(time)) => Ok(Some(time)),
-            Ok(Err(error)) => Err(FileError::Content { path: path.into(), error }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(FileError::Read { path: path.into(), error }),
+        let file = Snapshot::read(path)?;
+        let path = || file.path().to_path_buf();
+        if !file.exists() {
+            return Ok(None);
         }
+        let time = match self {
+            Self::Text => Self::parse(file.bytes()).map_err(|error| FileError::Content { path: path(), error })?,
+            Self::Modified => {
+                let date = std::fs::metadata(file.path()).and_then(|data| data.modified());
+                date.map_err(|error| FileError::Date { path: path(), error })?.into()
+            }
+        };
+        Ok(Some(time))
     }
 
     /// Keeps `time`, unless the file already keeps a later one: a clock that is wrong backwards must not spoil it.
@@ -54,11 +57,13 @@ impl LastTime {
     /// [`FileError`] when it cannot be written.
     pub fn save(self, path: impl AsRef<Path>, time: UnixTime) -> Result<bool, FileError<NotATime>> {
         let path = path.as_ref();
-        // A file that holds no time is replaced.
-        if matches!(self.load(path), Ok(Some(kept)) if kept.seconds() >= time.seconds()) {
-            return Ok(false);
+        match self.load(path) {
+            Ok(Some(kept)) if kept.seconds() >= time.seconds() => return Ok(false),
+            // A file that holds no time is replaced; what is no file is not.
+            Ok(_) | Err(FileError::Content { .. }) => {}
+            Err(error) => return Err(error),
         }
-        let in_file = |error| FileError::Read { path: path.into(), error };
+        let in_file = |error| FileError::Date { path: path.into(), error };
         match self {
             Self::Text => {
                 let text = Self::to_text(time).ok_or(FileError::Content { path: path.into(), error: NotATime })?;

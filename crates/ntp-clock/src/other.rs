@@ -79,6 +79,10 @@ pub(crate) fn spawn_guard() -> Result<File, Errno> {
     Err(Errno::ENOSYS)
 }
 
+pub(crate) fn has_reader(_: &File) -> bool {
+    false
+}
+
 pub(crate) const fn ticks_per_second() -> i64 {
     100
 }
@@ -113,5 +117,6 @@ mod tests {
         disarm();
         assert_eq!(restore_on_signals(), Err(Errno::ENOSYS));
         assert_eq!(spawn_guard().err(), Some(Errno::ENOSYS));
+        assert!(!has_reader(&file));
     }
 }

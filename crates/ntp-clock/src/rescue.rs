@@ -34,8 +34,8 @@ pub fn restore_on_signals() -> Result<(), ClockError> {
     platform::restore_on_signals().map_err(|errno| ClockError::system(Operation::Rescue, errno))
 }
 
-/// Starts the guard, a child process with the privileges of this moment: call it before they are dropped, and while the
-/// process has only one thread. A second call does nothing.
+/// Starts the guard, a child process with the privileges of this moment: call it before they are dropped. A second call does
+/// nothing while the first one's guard lives; after that it starts another, which knows of the slew under way.
 ///
 /// # Errors
 /// [`ClockError::NoGuard`] when the guard would not outlive this process; else [`ClockError`] when no pipe or process can be made.
@@ -44,10 +44,19 @@ pub fn start_guard() -> Result<(), ClockError> {
         return Err(ClockError::NoGuard);
     }
     let Ok(mut guard) = GUARD.lock() else { return Ok(()) };
-    if guard.is_none() {
+    if !guard.as_ref().is_some_and(platform::has_reader) {
         *guard = Some(platform::spawn_guard().map_err(|errno| ClockError::system(Operation::Rescue, errno))?);
     }
     Ok(())
+}
+
+/// Whether a guard stands by now: false before one is started, and as soon as it is gone, whoever ended it.
+///
+/// To be asked now and then by a process that slews fast: without its guard it had better not
+/// ([`SlewPolicy::guarded`](crate::SlewPolicy::guarded)).
+#[must_use]
+pub fn is_guarded() -> bool {
+    GUARD.lock().is_ok_and(|guard| guard.as_ref().is_some_and(platform::has_reader))
 }
 
 /// A slew by rate begins: this is how to end it.
@@ -69,7 +78,7 @@ fn tell(words: [i64; 3]) {
         for (place, octet) in message.iter_mut().zip(words.iter().flat_map(|word| word.to_ne_bytes())) {
             *place = octet;
         }
-        // A guard that is gone cannot be told; the other nets hold.
+        // A guard that is gone cannot be told; the other nets hold, and `is_guarded` says so.
         if pipe.write_all(&message).is_err() {
             *guard = None;
         }

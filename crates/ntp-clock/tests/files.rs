@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // tests
 
+use atomic_file::AtomicError;
 use ntp_clock::{restored, DriftError, DriftFile, FileError, LastTime};
 use ntp_types::{Frequency, UnixTime};
 use proptest::prelude::*;
@@ -20,7 +21,24 @@ fn a_drift_file_keeps_its_form() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "          -12.345000             0.500000\n");
     std::fs::write(&path, "oops").unwrap();
     assert!(matches!(DriftFile::load(&path), Err(FileError::Content { error: DriftError::Number { .. }, .. })));
-    assert!(matches!(DriftFile::load(directory.path()), Err(FileError::Read { .. })));
+}
+
+/// A pipe that nobody writes into would never come to an end, nor would a device.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [directory.path(), &pipe, std::path::Path::new("/dev/zero")] {
+        let refused = |error: &AtomicError| matches!(error, AtomicError::NotRegular { .. });
+        assert!(matches!(DriftFile::load(path), Err(FileError::File(error)) if refused(&error)), "{}", path.display());
+        for form in [LastTime::Text, LastTime::Modified] {
+            assert!(matches!(form.load(path), Err(FileError::File(error)) if refused(&error)), "{}", path.display());
+            let time = UnixTime::from_seconds(1_800_000_000);
+            assert!(matches!(form.save(path, time), Err(FileError::File(error)) if refused(&error)), "{form:?}");
+        }
+    }
 }
 
 #[test]

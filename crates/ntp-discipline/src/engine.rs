@@ -165,7 +165,7 @@ pub struct SystemEstimate {
 /// the slice does nothing and reads as [`Verdict::Vacant`].
 pub trait Engine {
     /// The state of one slot; the default is vacant.
-    type Source: Default;
+    type Source: Default + fmt::Debug;
 
     /// Start a source in a slot, forgetting whatever the slot held.
     fn open(&mut self, sources: &mut [Self::Source], index: usize, options: SourceOptions);

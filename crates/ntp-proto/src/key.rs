@@ -15,7 +15,8 @@ use crate::Version;
 
 /// A symmetric key: algorithm and secret.
 ///
-/// `Debug` does not show the secret.
+/// `Debug` does not show the secret. Its memory is not wiped when it is dropped: the hashes of the 0.10 family cannot be, and what
+/// every digest copies to the stack would stay anyway. Keep whom it must be hidden from out of the process and its core dumps.
 ///
 /// ```
 /// # #[cfg(feature = "sha1")] {

@@ -9,6 +9,7 @@ use crate::random::Random;
 
 /// An attacker.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Attack {
     /// Answers of a server nobody asked for, so many a second: plausible headers, random timestamps.
     Flood(When, u32),

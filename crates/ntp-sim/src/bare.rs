@@ -15,6 +15,7 @@ use crate::server::Server;
 use crate::world::{Asked, Client, Responder, World, PACKET};
 
 /// A client that is an engine and one request under way per server.
+#[derive(Debug)]
 pub struct Bare<E: Engine> {
     engine: E,
     sources: Vec<E::Source>,
@@ -123,6 +124,7 @@ impl<E: Engine> Client for Bare<E> {
 }
 
 /// A server that stamps twice and says nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stamper;
 
 impl Responder for Stamper {

@@ -4,6 +4,7 @@ use crate::random::Random;
 
 /// A random delay, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Queue {
     /// Exponential with this mean.
     Exponential(f64),
@@ -72,6 +73,7 @@ impl When {
 
 /// Something that befalls the packets of a path while it holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Event {
     /// A longer way: this much more delay.
     Longer(f64),

@@ -7,6 +7,7 @@ use crate::random::Random;
 
 /// One cause of frequency error; an oscillator sums several. All amounts in seconds per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Wander {
     /// A constant error: `5e-5` is 50 ppm fast.
     Constant(f64),

@@ -4,6 +4,7 @@ use crate::network::{Path, When};
 
 /// One way in which a server is wrong. Times in seconds since the start, amounts in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Fault {
     /// Wrong by a constant while it holds.
     Offset(When, f64),

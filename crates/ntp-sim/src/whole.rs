@@ -29,6 +29,7 @@ const PORT: u16 = 123;
 const PRECISION: Precision = Precision::from_log2(-28);
 
 /// The client as it is: associations, system process, and an engine.
+#[derive(Debug)]
 pub struct Whole<E: Engine> {
     system: System<E>,
 }
@@ -118,6 +119,7 @@ impl<E: Engine> Client for Whole<E> {
 }
 
 /// A server as it is, made to be wrong as its scenario says.
+#[derive(Debug)]
 pub struct Answering {
     server: ntp_server::Server,
 }

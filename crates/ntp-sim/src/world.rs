@@ -79,6 +79,7 @@ struct Flight {
 }
 
 /// One run in motion.
+#[derive(Debug)]
 pub struct World<'s, C, R> {
     scenario: &'s Scenario,
     client: C,

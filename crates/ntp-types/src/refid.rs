@@ -14,6 +14,7 @@ pub struct ReferenceId([u8; 4]);
 
 /// What a reference id says at a given stratum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reference {
     /// All zero: nothing said.
     Unset,

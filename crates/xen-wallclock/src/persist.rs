@@ -187,8 +187,8 @@ impl Persistence<'_> {
             None => {}
         }
         let overridden = |path: &Path| {
-            let bytes = std::fs::read(path).ok()?;
-            let value = Sysctl::parse(&bytes).value(KEY)?.to_string();
+            let file = Snapshot::read(path).ok()?;
+            let value = Sysctl::parse(file.bytes()).value(KEY)?.to_string();
             (value != "1").then(|| Warning::Overridden { path: path.to_path_buf(), value })
         };
         later.into_iter().filter_map(overridden).collect()

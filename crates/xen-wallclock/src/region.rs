@@ -22,7 +22,7 @@ pub struct RegionHint {
 /// to answer. Takes root for xenstore; without, it is as if nobody knew.
 #[must_use]
 pub fn find_region(root: &Path, situation: Situation, patience: Duration) -> Option<RegionHint> {
-    let instance_data = std::fs::read(root.join("run/cloud-init/instance-data.json")).ok();
+    let instance_data = atomic_file::read(root.join("run/cloud-init/instance-data.json")).ok();
     instance_data.and_then(|json| region_of_instance_data(&json)).or_else(|| match situation.guest {
         Guest::Xen { domain: Domain::DomU, .. } => ask_xenstore(root, patience),
         _ => None,

@@ -107,7 +107,8 @@ impl FromStr for Prefixes {
         let Some(path) = text.strip_prefix('@') else {
             return text.parse().map(|prefix| Self(vec![prefix])).map_err(|error: PrefixError| error.to_string());
         };
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        let text = atomic_file::read(path).map_err(|error| error.to_string())?;
+        let text = String::from_utf8(text).map_err(|error| format!("{path}: {error}"))?;
         let lines = text.lines().zip(1..).map(|(line, number)| (line.split('#').next().unwrap_or("").trim(), number));
         let prefixes = lines
             .filter(|(line, _)| !line.is_empty())

@@ -58,7 +58,8 @@ fn leaps(list: &LeapList) -> impl Iterator<Item = Leap> + '_ {
 /// # Errors
 /// The file cannot be read, or is none.
 pub(super) fn read(path: &Path, now: UnixTime) -> io::Result<LeapList> {
-    let list = LeapList::parse(&std::fs::read_to_string(path)?).map_err(io::Error::other)?;
+    let text = atomic_file::read(path).map_err(io::Error::other)?;
+    let list = LeapList::parse(&String::from_utf8_lossy(&text)).map_err(io::Error::other)?;
     if list.is_expired(now) {
         eprintln!("ntp-serve: {} has expired: a leap second may come that it does not know", path.display());
     }

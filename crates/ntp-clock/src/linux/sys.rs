@@ -365,6 +365,13 @@ pub(crate) fn spawn_guard() -> Result<File, Errno> {
     }
 }
 
+/// Whether somebody still has the other end of the pipe of which this is the end to write into.
+pub(crate) fn has_reader(pipe: &File) -> bool {
+    let mut end = libc::pollfd { fd: pipe.as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: `end` is one live pollfd, as said; nothing else refers to it and the call keeps no pointer.
+    check(unsafe { libc::poll(&mut end, 1, 0) }).is_ok() && end.revents & libc::POLLERR == 0
+}
+
 /// The guard: remembers the last word from the pipe, and acts on it when the other end is gone.
 fn stand_guard(pipe: c_int) -> ! {
     // SAFETY: none of these calls takes a pointer, but prctl, whose name is a static string with its zero. They detach the
