@@ -13,8 +13,9 @@ use super::fusion::{Fused, Fusion};
 use super::source::{Source, Taken, UNKNOWN_FREQUENCY};
 use super::steering::slew_time;
 
-/// Samples of the system while every slew is quick.
+/// Samples of the system while every slew is quick, where they come at most so many seconds apart.
 const STARTING: u32 = 12;
+const STARTING_INTERVAL: f64 = 64.0;
 /// Variance that a rest adds to the frequency, (0.2 ppm)²: the machine wakes at another temperature.
 const REST_FREQUENCY: f64 = 4e-14;
 
@@ -95,7 +96,8 @@ impl<const N: usize> Engine<N> {
         }
         let next = poll.interval().as_secs_f64();
         let plan = plan.map_or(estimate, |plan| plan.estimate(0.5 * next));
-        let duration = slew_time(offset.to_seconds_f64(), &plan, next, self.fusion.samples(sources) < STARTING);
+        let starting = self.fusion.samples(sources) < STARTING && next <= STARTING_INTERVAL;
+        let duration = slew_time(offset.to_seconds_f64(), &plan, next, starting);
         Decision::new(self.governor.slew(leave, offset, duration, frequency), poll)
     }
 
@@ -158,6 +160,12 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         let fused = self.fusion.handle_sample(sources, index, &taken, self.governor.policy(), clock, now);
         let plan = self.fusion.plan(sources, now);
         let poll = self.plan_poll(sources, index, &taken, plan.as_ref());
+        if self.fusion.is_surprised(sources, index) {
+            for source in sources.iter_mut() {
+                let (min, _) = source.polls();
+                source.planner.glance(min);
+            }
+        }
         match fused {
             Fused::Yes => self.steer(sources, plan.as_ref(), poll, now),
             Fused::No => Decision::hold(poll),

@@ -233,6 +233,12 @@ impl<const N: usize> Fusion<N> {
         }
     }
 
+    /// Whether a member has just begun to say something else than the others.
+    pub(super) fn is_surprised(&self, sources: &[Source], index: usize) -> bool {
+        let is_member = self.members.get(index).copied().unwrap_or(false) && self.standing_behind() > 1;
+        is_member && sources.get(index).is_some_and(|source| source.misfits == 1 || source.outvoted == 1)
+    }
+
     /// What the votes mean for the source whose sample it was; whether the joint estimate was built anew.
     fn vote(&mut self, sources: &mut [Source], index: usize, now: Instant) -> bool {
         let agrees = self.selection.agreeing.get(index).copied().unwrap_or(false);

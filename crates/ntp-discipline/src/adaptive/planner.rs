@@ -35,6 +35,8 @@ pub(crate) struct Planner {
     present: f64,
     /// Requests at this interval.
     held: u32,
+    /// The interval before the next request only.
+    soon: Option<Poll>,
 }
 
 /// Variance of the system's offset some seconds after a sample, in s².
@@ -42,17 +44,18 @@ pub(crate) type Growth<'a> = &'a dyn Fn(f64) -> f64;
 
 impl Planner {
     pub(crate) const fn new(poll: Poll) -> Self {
-        Self { poll, samples: 0, present: 0.0, held: 0 }
+        Self { poll, samples: 0, present: 0.0, held: 0, soon: None }
     }
 
     /// The interval now advised.
-    pub(crate) const fn poll(&self) -> Poll {
-        self.poll
+    pub(crate) fn poll(&self) -> Poll {
+        self.soon.unwrap_or(self.poll)
     }
 
     /// A request was sent.
     pub(crate) fn after_request(&mut self) {
         self.held = self.held.saturating_add(1);
+        self.soon = None;
     }
 
     /// After a sample: `variance` is that of the estimate after so many seconds, `spread` the path's typical excess,
@@ -89,6 +92,11 @@ impl Planner {
         if next != self.poll {
             (self.poll, self.held) = (next, 0);
         }
+    }
+
+    /// Something unexpected was seen, perhaps at another source: ask once soon, then as before.
+    pub(crate) fn glance(&mut self, min: Poll) {
+        self.soon = Some(self.poll.min(min));
     }
 
     /// Something unexpected was seen: look again soon.
