@@ -4,7 +4,7 @@
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use ntp_client::{System, SystemConfig};
+use ntp_client::{SourceConfig, System, SystemConfig};
 use ntp_clock::{ReadClock, SoftwareClock, StepClock};
 use ntp_discipline::{adaptive, Policy, Status};
 use ntp_examples::agent::Agent;
@@ -14,7 +14,7 @@ use ntp_examples::drift::Drift;
 use ntp_examples::roster::Roster;
 use ntp_examples::stop::Stop;
 use ntp_examples::view::{Style, View};
-use ntp_types::NtpDuration;
+use ntp_types::{NtpDuration, Poll};
 use serde_json::Value;
 
 fn agent(arguments: &[&str]) -> Command {
@@ -136,6 +136,47 @@ fn a_clock_that_somebody_else_sets_is_unsynchronised_until_it_is_set_right() {
     assert_eq!((moved.status, moved.bound, moved.updated), (Status::Unsynchronized, NtpDuration::MAX, None));
     assert_eq!(run_until(&mut agent, 9_000).status, Status::Synchronized);
     assert!((agent.stepped() + set).abs() < NtpDuration::from_nanos(10_000_000), "stepped by {}", agent.stepped());
+    assert!(agent.true_offset().unwrap().abs() < NtpDuration::from_nanos(1_000_000));
+}
+
+/// The machine sleeps, and its clock comes back by less than would show: at the next look nothing is claimed any more, every
+/// server is asked at once though none is due, and the clock comes right.
+#[test]
+fn after_a_sleep_all_are_asked_at_once() {
+    let servers = Servers::on_loopback(&[NtpDuration::ZERO; 3]).unwrap();
+    let clock = SoftwareClock::realtime();
+    let now = clock.read().unwrap().at;
+    let engine = adaptive::Engine::<4>::new(Policy::default()).unwrap();
+    let mut system = System::new(engine, SystemConfig::default());
+    let poll = Poll::from_log2(5);
+    for address in servers.addresses().unwrap() {
+        let config = SourceConfig { min_poll: poll, max_poll: poll, ..demo::source_config() };
+        let _ = system.add_source(address, config, now).unwrap();
+    }
+    let clock = AgentClock::Software(clock);
+    let mut agent = Agent::new(system, clock, Roster::default(), servers, Drift::default()).unwrap();
+    let (stop, mut view) = (Stop::default(), View::new(Style::Json, ""));
+    let mut run_until = |agent: &mut Agent<_>, millis| {
+        agent.run(Some(Duration::from_millis(millis)), &stop, &mut view).unwrap();
+        agent.snapshot().unwrap()
+    };
+    assert_eq!(run_until(&mut agent, 2_000).system.status, Status::Synchronized);
+    let (mut millis, moment) = (2_000, Duration::from_millis(500));
+    while agent.system().next_timeout().unwrap() < agent.clock().read().unwrap().at + moment {
+        millis += 100;
+        let _ = run_until(&mut agent, millis);
+    }
+    let before = agent.snapshot().unwrap();
+    let AgentClock::Software(clock) = agent.clock_mut() else { panic!("it was given a software clock") };
+    clock.feign_sleep(Duration::from_secs(600));
+    let _ = clock.step(NtpDuration::from_nanos(50_000_000)).unwrap();
+    let after = run_until(&mut agent, millis + 200);
+    let claimed = (after.system.status, after.system.bound, after.system.updated);
+    assert_eq!(claimed, (Status::Unsynchronized, NtpDuration::MAX, None));
+    for (before, after) in before.sources.iter().zip(&after.sources) {
+        assert_eq!(after.counters.sent, before.counters.sent + 1);
+    }
+    assert_eq!(run_until(&mut agent, millis + 5_000).system.status, Status::Synchronized);
     assert!(agent.true_offset().unwrap().abs() < NtpDuration::from_nanos(1_000_000));
 }
 

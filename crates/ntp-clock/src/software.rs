@@ -24,6 +24,7 @@ pub struct SoftwareClock<B = Realtime> {
     /// Base time at which the piece begins; `None` until the clock is first used.
     start: Cell<Option<NtpTimestamp>>,
     piece: Piece,
+    slept: Duration,
 }
 
 /// The correction from the start of the piece on.
@@ -54,7 +55,7 @@ impl<B> SoftwareClock<B> {
     pub const fn new(base: B) -> Self {
         let piece =
             Piece { correction: 0, frequency: Frequency::ZERO, slew_rate: Frequency::ZERO, slew: Duration::ZERO };
-        Self { base, frequency_error: Frequency::ZERO, start: Cell::new(None), piece }
+        Self { base, frequency_error: Frequency::ZERO, start: Cell::new(None), piece, slept: Duration::ZERO }
     }
 
     /// Starts ahead of the base by `offset`.
@@ -69,6 +70,12 @@ impl<B> SoftwareClock<B> {
     pub const fn with_frequency_error(mut self, error: Frequency) -> Self {
         self.frequency_error = error;
         self
+    }
+
+    /// Says from now on that the machine has slept for so much longer, as its boot-time clock would that ran ahead. The time
+    /// shown stays what it is, as after a sleep that the machine's own clock came through unharmed.
+    pub fn feign_sleep(&mut self, slept: Duration) {
+        self.slept = self.slept.saturating_add(slept);
     }
 
     /// The base clock.
@@ -164,7 +171,7 @@ impl<B: ReadClock> ReadClock for SoftwareClock<B> {
     }
 
     fn suspended(&self) -> Option<Duration> {
-        self.base.suspended()
+        Some(self.base.suspended()?.saturating_add(self.slept))
     }
 }
 

@@ -78,8 +78,11 @@ impl<const N: usize> Engine<N> {
         let between = ledger.correction(sample.sent).half() + ledger.correction(sample.received).half();
         let offset = between + sample.offset;
         let origin = *self.origin.get_or_insert(offset);
-        let slewed = ledger.slewed(sample.received) - ledger.slewed(sample.sent);
-        ((offset - origin).to_seconds_f64(), (sample.delay - slewed).to_seconds_f64().max(0.0))
+        let gained = (ledger.correction(sample.received) - ledger.correction(sample.sent)).to_seconds_f64();
+        let elapsed = sample.received.since(sample.sent).as_secs_f64();
+        // As a ratio it is right also where the raw clock is steered too, as in a preloaded simulator.
+        let rate = if elapsed > 0.0 { within(gained / elapsed, -0.5, 0.5) } else { 0.0 };
+        ((offset - origin).to_seconds_f64(), (sample.delay.to_seconds_f64() / (1.0 + rate)).max(0.0))
     }
 
     fn steer(&mut self, sources: &[Source], plan: Option<&Mixture>, poll: Poll, now: Instant) -> Decision {

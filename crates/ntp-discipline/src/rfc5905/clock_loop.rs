@@ -14,6 +14,9 @@ use ntp_types::{Frequency, Instant, NtpDuration, Poll, Precision};
 use super::constants::{ALLAN_INTERCEPT, AVERAGING, FLL_GAIN, PLL_GAIN};
 use super::poll::PollAdjust;
 
+/// ntpd's poll interval, in seconds, by which the phase is paid out at the start.
+const START_INTERVAL: f64 = 2.0;
+
 /// The states of the discipline.
 ///
 /// Source: RFC 5905 §11.3, figure 28.
@@ -225,7 +228,19 @@ impl ClockLoop {
     /// Source: RFC 5905 §12, A.5.6.1.
     #[must_use]
     pub fn due(&self, elapsed: Duration) -> NtpDuration {
-        let interval = libm::fmin(self.interval(), ALLAN_INTERCEPT);
+        self.due_within(libm::fmin(self.interval(), ALLAN_INTERCEPT), elapsed)
+    }
+
+    /// As [`due`](Self::due) while the loop starts: per second the share 1 / (PLL · 2) of the rest.
+    ///
+    /// Source: ntpd's `adj_host_clock`; the RFC takes an hour over what it finds at the start, and as long again over what has
+    /// gathered while it measured the frequency.
+    #[must_use]
+    pub fn due_at_start(&self, elapsed: Duration) -> NtpDuration {
+        self.due_within(libm::fmin(self.interval(), START_INTERVAL), elapsed)
+    }
+
+    fn due_within(&self, interval: f64, elapsed: Duration) -> NtpDuration {
         let tick = libm::fmin(interval, 1.0);
         let kept = libm::pow(1.0 - tick / (PLL_GAIN * interval), elapsed.as_secs_f64() / tick);
         NtpDuration::from_seconds_f64(self.residual * (1.0 - kept))

@@ -3,7 +3,8 @@
 //! Different from the RFC: after a step or a change of frequency the filters re-express what they hold instead of
 //! forgetting it; leap warnings are put to the vote of the truechimers instead of believed from the system peer; what a
 //! step, a panic or a rate may be is the policy's ([`Governor`]); the phase is paid out as one slew for each
-//! poll interval instead of one adjustment a second. With several sources the first correction waits until those
+//! poll interval instead of one adjustment a second, and quickly, as ntpd does, until the loop has followed for the stepout
+//! time. With several sources the first correction waits until those
 //! still pending could not turn the majority, and during a burst until filters are full: with four samples of eight
 //! every source says ±1 s, and a falseticker half a second off is one of the majority. As in the RFC the clock is corrected when the system peer has a
 //! newer sample, by the offset that all survivors combine to.
@@ -30,6 +31,9 @@ const START_WAIT: Duration = Duration::from_secs(16);
 
 /// How long after the first sample full filters are waited for: long enough for a burst of eight.
 const START_LIMIT: Duration = Duration::from_secs(32);
+
+/// The phase is paid out by pieces of at most this while the loop starts: two of its time constants then.
+const START_PIECE: Duration = Duration::from_secs(64);
 
 /// How far the clock's frequency may lie from the loop's before the loop adopts it: above the kernel's rounding.
 const FREQUENCY_ROUNDING: Frequency = Frequency::from_scaled_ppm(8);
@@ -61,6 +65,8 @@ pub struct Engine {
     processed: Option<Instant>,
     /// When the first sample came.
     started: Option<Instant>,
+    /// When the loop began to follow.
+    following: Option<Instant>,
     pub(super) peer: Option<usize>,
     pub(super) survivors: u32,
     pub(super) leap: LeapIndicator,
@@ -103,6 +109,7 @@ impl Engine {
             preset: None,
             processed: None,
             started: None,
+            following: None,
             peer: None,
             survivors: 0,
             leap: LeapIndicator::NoWarning,
@@ -180,6 +187,7 @@ impl Engine {
             // Unsynchronised until the next update shows that the step arrived.
             self.variables = None;
         } else if self.discipline.state() == State::Synchronized {
+            self.following.get_or_insert(now);
             self.variables = Some(Variables::updated(source, used, &opinion, now));
         }
         self.plan = Some(Plan { leave, settled: self.ledger.slewed(now), next: None });
@@ -240,9 +248,16 @@ impl Engine {
     /// The command that pays out the next poll interval's share of the residual.
     fn pay(&mut self, now: Instant) -> ClockCommand {
         let frequency = self.discipline.frequency();
+        let stepout = self.governor.policy().stepout;
+        let is_starting = self.following.map_or(true, |following| now.since(following) < stepout);
         let Some(plan) = &mut self.plan else { return self.governor.run_at(frequency) };
-        let interval = self.discipline.poll().interval();
-        let part = self.discipline.due(interval);
+        let mut interval = self.discipline.poll().interval();
+        let part = if is_starting {
+            interval = interval.min(START_PIECE);
+            self.discipline.due_at_start(interval)
+        } else {
+            self.discipline.due(interval)
+        };
         plan.next = (part != NtpDuration::ZERO).then_some(now + interval);
         self.governor.slew(plan.leave, part, interval, frequency)
     }
@@ -338,6 +353,7 @@ impl engine::Engine for Engine {
         self.asked = false;
         self.processed = None;
         self.started = None;
+        self.following = None;
         self.peer = None;
         self.survivors = 0;
         self.variables = None;
