@@ -221,6 +221,16 @@ impl Bank {
         }
     }
 
+    /// The frequency may have jumped, by this variance, some time in the `elapsed` seconds before now.
+    pub(crate) fn jump(&mut self, elapsed: f64, variance: f64) {
+        for member in &mut self.members {
+            member.xx += variance * elapsed * elapsed / 3.0;
+            member.xf += variance * elapsed / 2.0;
+            member.ff += variance;
+            *member = member.bounded();
+        }
+    }
+
     /// Between two banks, `part` of the way.
     pub(crate) fn between(from: &Self, to: &Self, part: f64) -> Self {
         let mut result = *from;

@@ -15,6 +15,8 @@
 //!   filters of its own, and weighed by how well they predict offset and delay; and, as a ninth, that queues are never empty.
 //! - **Bank.** Neither wander nor jumps are known beforehand: ten filters assume ten wanders and are weighed by how well
 //!   they predict; losers start anew from the mixture, so that a frequency step is followed at once.
+//! - **Jumps.** A sample that surprises is a bad one more often than not; a bank that takes it for a jump of the frequency runs
+//!   along from there on, and takes over when the next ones bear it out.
 //! - **Witnesses and votes.** Every source is estimated alone; what selection sees of it no other source can move.
 //! - **Joint estimate.** Members are fused with a bias each, as large as the asymmetry that is learnt from all of them.
 //! - **Slew.** Over as long as balances time and frequency error, from a breath to three polls.
@@ -33,6 +35,7 @@ mod elementary;
 mod engine;
 mod fusion;
 mod joint;
+mod jump;
 mod observation;
 mod path;
 mod planner;

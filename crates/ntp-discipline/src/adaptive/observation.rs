@@ -50,6 +50,11 @@ pub(crate) struct Posterior {
 }
 
 impl Observation {
+    /// Logarithm of the largest density that it has when it does not follow the model.
+    pub(crate) fn ln_unrelated(&self) -> f64 {
+        LN_MODEL_BREAK + libm::log(INVERSE_SQRT_2PI / (self.half_width + BREAK_SPREAD * self.spread))
+    }
+
     /// As a likelihood, what does not depend on the prior worked out once.
     pub(crate) fn likelihood(&self) -> Likelihood {
         let Self { offset, half_width, softness, tilt, spread, filled } = *self;

@@ -13,7 +13,7 @@ use super::witness::Witness;
 
 /// Variance of the frequency before anything is known, (75 ppm)², and when it may have jumped, (100 ppm)².
 pub(crate) const UNKNOWN_FREQUENCY: f64 = 5.6e-9;
-const JUMPED_FREQUENCY: f64 = 1e-8;
+pub(crate) const JUMPED_FREQUENCY: f64 = 1e-8;
 /// Samples further from the estimate than the interval, this many deviations and a typical excess do not belong to it. Two
 /// of them in a row start the witness anew.
 const GROSS: f64 = 3.0;
@@ -199,6 +199,10 @@ impl Source {
         let before = self.gross.take();
         let is_settled = self.witness.samples() >= SETTLED;
         if is_settled && is_gross(&observation, &estimate, self.witness.widest(), before.is_some()) {
+            if self.witness.recognises(&observation) {
+                self.settle(sample.received);
+                return Taken::Restarted(observation);
+            }
             let Some(before) = before else {
                 self.gross = Some(earlier);
                 self.doubt = (offset - estimate.offset).abs();

@@ -14,6 +14,7 @@ use crate::total::within;
 
 use super::bank::{Bank, Estimate, Mixture, Walk, MEMBERS};
 use super::elementary::exp;
+use super::jump::Challenger;
 use super::observation::Observation;
 use super::path::Path;
 use super::queues::Queues;
@@ -71,6 +72,9 @@ pub(crate) struct Witness {
     /// All of them together, and as one.
     merged: Bank,
     believed: Mixture,
+    /// Seconds since the last sample.
+    elapsed: f64,
+    challenger: Option<Challenger>,
 }
 
 impl Witness {
@@ -81,7 +85,8 @@ impl Witness {
         if let Some(last) = each.last_mut() {
             last.filled = true;
         }
-        Self { each, spacing: 0.0, merged: bank, believed: bank.mixture() }
+        let believed = bank.mixture();
+        Self { each, spacing: 0.0, merged: bank, believed, elapsed: 0.0, challenger: None }
     }
 
     /// To be fed the same samples once more, from `start` on: where the bases lie and something of the queues is kept.
@@ -89,7 +94,7 @@ impl Witness {
         if self.spacing <= 0.0 {
             self.spread_out(path);
         }
-        self.merged = Bank::new(start);
+        (self.merged, self.elapsed, self.challenger) = (Bank::new(start), 0.0, None);
         self.believed = self.merged.mixture();
         for hypothesis in &mut self.each {
             hypothesis.bank = self.merged;
@@ -108,6 +113,7 @@ impl Witness {
         for hypothesis in &mut self.each {
             hypothesis.bank = self.merged;
         }
+        self.challenger = None;
         self.spread_out(path);
     }
 
@@ -118,9 +124,13 @@ impl Witness {
 
     /// Goes `elapsed` seconds on.
     pub(crate) fn predict(&mut self, elapsed: f64) {
+        self.elapsed += elapsed;
         let walks = Walk::each(elapsed);
         self.merged.predict(&walks);
         self.believed = self.believed.moved(elapsed);
+        if let Some(challenger) = &mut self.challenger {
+            challenger.predict(&walks);
+        }
         for hypothesis in &mut self.each {
             hypothesis.bank.predict(&walks);
         }
@@ -153,6 +163,7 @@ impl Witness {
     pub(crate) fn update(&mut self, offset: f64, delay: f64, path: &Path) {
         self.stay_below(path);
         let (softness, believed) = (self.softness(), self.believed.now);
+        let mut heaviest = (f64::NEG_INFINITY, Observation::default(), 0.0);
         for hypothesis in &mut self.each {
             if hypothesis.filled {
                 hypothesis.base = path.filled_base();
@@ -160,7 +171,11 @@ impl Witness {
             let observation = hypothesis.observe(offset, delay, softness, &believed, path);
             let Hypothesis { bank, queues, ln_weight, .. } = hypothesis;
             let delay_evidence = DELAY_EVIDENCE * queues.ln_density(&observation);
-            *ln_weight = MEMORY * *ln_weight + bank.update(&observation) + delay_evidence;
+            let ln_likelihood = bank.update(&observation);
+            if *ln_weight > heaviest.0 {
+                heaviest = (*ln_weight, observation, ln_likelihood);
+            }
+            *ln_weight = MEMORY * *ln_weight + ln_likelihood + delay_evidence;
             queues.learn(&observation, bank.offset());
         }
         // Relative to the best base, so that bases are told apart also while queues seem never to be empty.
@@ -170,8 +185,34 @@ impl Witness {
         }
         self.refine(path);
         let weights = self.weights();
-        self.merged.merge(self.each.iter().map(|hypothesis| &hypothesis.bank).zip(weights));
-        self.believed = self.merged.mixture();
+        if !self.has_jumped(&heaviest.1, heaviest.2) {
+            self.merged.merge(self.each.iter().map(|hypothesis| &hypothesis.bank).zip(weights));
+            self.believed = self.merged.mixture();
+        }
+    }
+
+    /// Whether a sample that seems not to belong here shows that the frequency has jumped.
+    pub(crate) fn recognises(&mut self, observation: &Observation) -> bool {
+        let mut unmoved = self.merged;
+        let ln_likelihood = unmoved.update(observation);
+        self.has_jumped(observation, ln_likelihood)
+    }
+
+    /// Whether the bank that lets the frequency have jumped explains what the others, that found the sample so likely, do
+    /// not: then all become it. What there is of it does not know the sample yet.
+    fn has_jumped(&mut self, observation: &Observation, ln_likelihood: f64) -> bool {
+        let elapsed = core::mem::take(&mut self.elapsed);
+        self.challenger = match self.challenger {
+            Some(challenger) => challenger.after(observation, ln_likelihood),
+            None => Challenger::of(&self.merged, elapsed, observation, ln_likelihood),
+        };
+        let Some(bank) = self.challenger.and_then(|challenger| challenger.won()) else { return false };
+        (self.merged, self.challenger) = (bank, None);
+        self.believed = bank.mixture();
+        for hypothesis in &mut self.each {
+            hypothesis.bank = bank;
+        }
+        true
     }
 
     /// Mean and covariance, `elapsed` seconds on.
