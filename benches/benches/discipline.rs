@@ -1,20 +1,23 @@
-//! The discipline's bench: `cargo bench -p ntp-benches --bench discipline`. Input and unit stand in each name: one call on
-//! the number of sources given, in time.
+//! The discipline's bench: `cargo bench -p ntp-benches --bench discipline [-- criterion's arguments | --count]`.
+//!
+//! Input and unit stand in each name: one call on the number of sources given, in time. `--count` prints only the
+//! instructions of a sample in the adaptive engine, by callgrind, and ends with an error above a limit.
 
-#![allow(clippy::expect_used)] // a bench stops at a fault
-#![allow(missing_docs)] // criterion's entry point
+#![allow(clippy::expect_used, clippy::panic)] // a bench stops at a fault
 
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion};
+use criterion::{BenchmarkId, Criterion};
+use ntp_benches::callgrind;
 use ntp_discipline::rfc5905::clock_loop::{ClockLoop, LoopOptions};
 use ntp_discipline::rfc5905::cluster::{cluster, Truechimer};
 use ntp_discipline::rfc5905::combine::combine;
 use ntp_discipline::rfc5905::constants;
 use ntp_discipline::rfc5905::filter::{ClockFilter, Tuple};
 use ntp_discipline::rfc5905::selection::{intersect, Candidate, Edge};
-use ntp_discipline::{adaptive, rfc5905, Engine, Policy, Sample, ServerState, SourceOptions};
+use ntp_discipline::{adaptive, rfc5905, Decision, Engine, Policy, Sample, ServerState, SourceOptions};
 use ntp_types::{Instant, NtpDuration, NtpTimestamp, Poll, Precision, RoundTrip, Stratum};
 
 const SOURCES: [usize; 4] = [1, 4, 16, 64];
@@ -23,9 +26,12 @@ fn micros(n: u64) -> NtpDuration {
     NtpDuration::from_std(Duration::from_micros(n))
 }
 
-/// Deterministic noise of up to a millisecond.
+/// Deterministic noise of up to a millisecond (SplitMix64).
 fn noise(turn: u64) -> u64 {
-    turn.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 1_023
+    let z = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (z ^ (z >> 31)) & 1_023
 }
 
 /// The `turn`th exchange, one a second: 20 ms and some noise each way.
@@ -113,46 +119,127 @@ fn engine<E: Engine>(criterion: &mut Criterion, name: &str, make: impl Fn() -> E
             BenchmarkId::new(format!("{name}, one sample, sources"), count),
             &count,
             |bencher, &count| {
-                let mut engine = make();
-                let mut sources: Vec<E::Source> = (0..count).map(|_| E::Source::default()).collect();
-                for index in 0..count {
-                    engine.open(&mut sources, index, SourceOptions::default());
-                }
-                let mut indices = (0..count).cycle();
-                let mut feed = |turn: u64| {
-                    let sample = sample(turn);
-                    let index = indices.next().expect("a cycle does not end");
-                    engine.handle_sample(&mut sources, index, &sample, sample.received)
-                };
+                let mut fed = Fed::new(make(), count);
                 // Every filter full before the first is timed.
-                let mut turn = 0;
                 for _ in 0..64 * count {
-                    turn += 1;
-                    let _ = feed(turn);
+                    let _ = fed.feed();
                 }
-                bencher.iter(|| {
-                    turn += 1;
-                    black_box(feed(turn))
-                });
+                bencher.iter(|| black_box(fed.feed()));
             },
         );
     }
     group.finish();
 }
 
+/// An engine and its sources, which are fed in turn.
+struct Fed<E: Engine> {
+    engine: E,
+    sources: Vec<E::Source>,
+    turn: u64,
+    next: usize,
+}
+
+impl<E: Engine> Fed<E> {
+    fn new(mut engine: E, count: usize) -> Self {
+        let mut sources: Vec<E::Source> = (0..count).map(|_| E::Source::default()).collect();
+        for index in 0..count {
+            engine.open(&mut sources, index, SourceOptions::default());
+        }
+        Self { engine, sources, turn: 0, next: 0 }
+    }
+
+    fn feed(&mut self) -> Decision {
+        self.turn += 1;
+        let sample = sample(self.turn);
+        let index = self.next;
+        self.next = (index + 1) % self.sources.len();
+        self.engine.handle_sample(&mut self.sources, index, &sample, sample.received)
+    }
+}
+
 fn engines(criterion: &mut Criterion) {
     let rfc = || rfc5905::Engine::new(Policy::default(), rfc5905::Options::default()).expect("a valid policy");
     engine(criterion, "rfc5905", rfc, &SOURCES);
-    let adaptive = || adaptive::Engine::<16>::new(Policy::default()).expect("a valid policy");
-    engine(criterion, "adaptive", adaptive, &[1, 4, 16]);
+    engine(criterion, "adaptive", adaptive_engine, &[1, 4, 16]);
 }
 
-fn settings() -> Criterion {
-    Criterion::default()
+fn adaptive_engine() -> adaptive::Engine<16> {
+    adaptive::Engine::new(Policy::default()).expect("a valid policy")
+}
+
+/// What the instructions of an adaptive sample may be: of so many sources, the first 32 samples of each on average, and
+/// then after 48 of each.
+const LIMITS: [(usize, u64, u64); 3] = [(1, 350_000, 66_000), (4, 450_000, 106_000), (16, 500_000, 152_000)];
+const FIRST: usize = 32;
+const SETTLED: usize = 48;
+const COUNTED: usize = 160;
+
+#[inline(never)]
+fn first_samples(fed: &mut Fed<adaptive::Engine<16>>) {
+    for _ in 0..FIRST * fed.sources.len() {
+        let _ = black_box(fed.feed());
+    }
+}
+
+#[inline(never)]
+fn settled_samples(fed: &mut Fed<adaptive::Engine<16>>) {
+    for _ in 0..COUNTED {
+        let _ = black_box(fed.feed());
+    }
+}
+
+fn count_once(count: usize) {
+    let mut fed = Fed::new(adaptive_engine(), count);
+    first_samples(&mut fed);
+    for _ in FIRST * count..SETTLED * count {
+        let _ = fed.feed();
+    }
+    settled_samples(&mut fed);
+}
+
+fn print_instructions() -> ExitCode {
+    if !callgrind::is_installed() {
+        println!("valgrind is not installed: no instructions counted");
+        return ExitCode::SUCCESS;
+    }
+    println!("| sources | one of the first {FIRST} samples | limit | one after {SETTLED} | limit |\n|---|---|---|---|---|");
+    let mut is_good = true;
+    for (count, first_limit, settled_limit) in LIMITS {
+        let symbols = ["first_samples", "settled_samples"].map(String::from);
+        let counts = callgrind::count(&["--counted", &count.to_string()], &symbols);
+        let [Some(first), Some(settled)] = counts[..] else { panic!("no counts of {count} sources") };
+        let each = |instructions: u64, samples: usize| instructions / u64::try_from(samples).expect("a small number");
+        let (first, settled) = (each(first, FIRST * count), each(settled, COUNTED));
+        is_good &= first <= first_limit && settled <= settled_limit;
+        println!("| {count} | {first} | {first_limit} | {settled} | {settled_limit} |");
+    }
+    ExitCode::from(u8::from(!is_good))
+}
+
+fn measure_time() {
+    let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .sample_size(30)
+        .configure_from_args();
+    stages(&mut criterion);
+    engines(&mut criterion);
+    criterion.final_summary();
 }
 
-criterion_group! { name = benches; config = settings(); targets = stages, engines }
-criterion_main!(benches);
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        // What this program is told when it runs itself.
+        ["--counted", count] => count_once(count.parse().expect("a number of sources")),
+        ["--count", ..] => return print_instructions(),
+        // `cargo test --benches`, which gives no argument, only looks whether it runs.
+        [] | ["--test", ..] => LIMITS.iter().for_each(|&(count, ..)| count_once(count)),
+        _ => {
+            measure_time();
+            return print_instructions();
+        }
+    }
+    ExitCode::SUCCESS
+}
