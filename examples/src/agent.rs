@@ -37,6 +37,7 @@ fn ahead_of(end: Duration) -> Duration {
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A client with its sockets and its clock.
+#[derive(Debug)]
 pub struct Agent<E: Engine> {
     system: System<E>,
     clock: AgentClock,

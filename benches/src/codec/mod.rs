@@ -9,7 +9,7 @@ use ntp_proto::{ClientRequest, ExtensionType, Header, PacketWriter};
 use ntp_types::{LeapIndicator, NtpShort, NtpTimestamp, Poll, Precision, ReferenceId, Stratum};
 
 /// One thing done to one input by one contestant.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Contest {
     /// What is done.
     pub operation: &'static str,
