@@ -39,9 +39,12 @@ struct Arguments {
     /// One JSON object per line instead of the table
     #[arg(long)]
     json: bool,
-    /// Write the first scenario's first seed as a plot: offset over time with the error bound as a band
+    /// Write a run of the first scenario as a plot: offset over time with the error bound as a band
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+    /// Which seed's run
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "plot")]
+    plot_seed: u64,
     /// Compare the table with this file instead of printing it; exit 1 and show both where they differ
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
@@ -71,7 +74,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     }
     if let (Some(path), Some(entry)) = (&arguments.plot, entries.first()) {
-        let (_, seconds) = ntp_sim::run(&entry.scenario, 1);
+        let (_, seconds) = ntp_sim::run(&entry.scenario, arguments.plot_seed);
         plot::write(path, &entry.scenario.about, &sim::trace(&seconds))?;
     }
     let progress = ProgressBar::with_draw_target(
