@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md tells the truth: its table against `cargo metadata`.
+//! ARCHITECTURE.md tells the truth: its table against `cargo metadata`. And what every crate keeps to.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -55,4 +55,59 @@ fn the_page_names_every_crate_with_its_true_dependencies() {
         }
     }
     assert_eq!(floors.len(), packages.len(), "the page names a crate that is gone");
+}
+
+/// Whatever a library refuses fits `Box<dyn Error + Send + Sync>`, and so `?` and another thread: the compiler sees to it.
+#[test]
+fn every_error_can_be_handed_on() {
+    fn fits<E: std::error::Error + Send + Sync + 'static>() {}
+    fits::<atomic_file::AtomicError>();
+    fits::<ntp_client::AddError>();
+    fits::<ntp_client::Ignored>();
+    fits::<ntp_clock::ClockError>();
+    fits::<ntp_clock::DriftError>();
+    fits::<ntp_clock::FileError<ntp_clock::NotATime>>();
+    fits::<ntp_clock::OutOfRange>();
+    fits::<ntp_clock::rtc::ParseRtcModelError>();
+    fits::<ntp_clock::rtc::RtcError>();
+    fits::<ntp_clock::rtc::RtcTimeError>();
+    fits::<ntp_conf::ConfigError>();
+    fits::<ntp_conf::InvalidSource>();
+    fits::<ntp_conf::NotIncluded>();
+    fits::<ntp_conf::Problem>();
+    fits::<ntp_conf::Warning>();
+    fits::<ntp_discipline::PolicyError>();
+    fits::<ntp_discipline::Refusal>();
+    fits::<ntp_discipline::leap::LeapListError>();
+    fits::<ntp_net::BindError>();
+    fits::<ntp_proto::EmitError>();
+    fits::<ntp_proto::MessageError>();
+    fits::<ntp_proto::NotARequest>();
+    fits::<ntp_proto::ParseError>();
+    fits::<ntp_proto::Reject>();
+    fits::<ntp_proto::Rejected>();
+    fits::<ntp_proto::Truncated>();
+    fits::<ntp_proto::UnsupportedVersion>();
+    fits::<ntp_proto::control::AssemblyError>();
+    fits::<ntp_proto::control::ControlEmitError>();
+    fits::<ntp_proto::control::VariableError>();
+    fits::<ntp_proto::keys::LineError>();
+    fits::<ntp_proto::keys::Reason>();
+    fits::<ntp_proto::mac::KeyError>();
+    fits::<ntp_proto::mac::MacError>();
+    fits::<ntp_proto::mac::Unauthentic>();
+    fits::<ntp_proto::v5::V5Error>();
+    fits::<ntp_server::DropReason>();
+    fits::<ntp_server::NotAnswered>();
+    fits::<ntp_server::PrefixError>();
+    fits::<ntp_types::InvalidTime>();
+    fits::<ntp_types::NegativeDuration>();
+    fits::<ntp_types::OutOfRange>();
+    fits::<ntp_types::ParseCodeError>();
+    fits::<ntp_types::ParseTimeError>();
+    fits::<rackspace_ntp::UnknownRegion>();
+    fits::<xen_wallclock::EnableError>();
+    fits::<xen_wallclock::PersistError>();
+    fits::<xen_wallclock::Warning>();
+    fits::<xen_wallclock::XenstoreError>();
 }

@@ -8,16 +8,18 @@ use serde_json::Value;
 /// What two clocks that are one may seem to differ by on a busy machine.
 pub(crate) const NOTHING: f64 = 0.05;
 
-/// Words of every script. `serve` begins to serve; `two_hosts` makes a second host at 10.9.9.2 beside this one at 10.9.9.1;
-/// `openntpd_home` makes the user and the directories that openntpd insists on. What stands before a program: `$FAR` runs it
-/// on the second host, `$STILL` with a clock that stands still, `$CLASSIC` with Debian 11's libraries, `$NTPSEC` by Python
-/// with ntpsec's.
+/// Words of every script. `serve` begins to serve and waits until it does; `two_hosts` makes a second host at 10.9.9.2 beside this
+/// one at 10.9.9.1; `openntpd_home` makes the user and the directories that openntpd insists on. What stands before a program:
+/// `$FAR` runs it on the second host, `$STILL` with a clock that stands still, `$CLASSIC` with Debian 11's libraries, `$NTPSEC`
+/// by Python with ntpsec's.
 const WORDS: &str = r#"
 ip link set lo up
+serving() { cat serve.out 2>/dev/null | grep -c '^serving' || :; }
 serve() {
+    before=$(serving)
     "$SERVE" --user root "$@" >>serve.out 2>&1 &
-    for tenth in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        grep -q '^serving' serve.out 2>/dev/null && break
+    for tenth in $(seq 100); do
+        [ "$(serving)" -gt "$before" ] && break
         sleep 0.1
     done
 }

@@ -156,11 +156,7 @@ impl Engine {
         if self.processed.is_some_and(|processed| processed >= used.at) {
             return Decision::hold(poll);
         }
-        let mut offset = opinion.offset;
-        if self.options.huffpuff {
-            self.huffpuff.handle_delay(used.delay, now);
-            offset = self.huffpuff.correct(offset, used.delay);
-        }
+        let offset = self.uncongested(opinion.offset, used.delay, now);
         if self.governor.corrections() == 0 {
             if let Err(refusal) = self.start(selected, now) {
                 return Decision::refused(refusal, poll);
@@ -172,8 +168,7 @@ impl Engine {
         self.processed = Some(used.at);
         self.forget_refused();
         self.settle(now);
-        let outcome = self.discipline.update(offset, used.at, (options.min_poll, options.max_poll));
-        let is_step = match outcome {
+        let is_step = match self.discipline.update(offset, used.at, (options.min_poll, options.max_poll)) {
             Outcome::Ignore | Outcome::Panic => return Decision::hold(poll),
             Outcome::Slew => false,
             Outcome::Step => true,
@@ -211,6 +206,15 @@ impl Engine {
     fn remember(&mut self, decision: Decision) -> Decision {
         self.asked |= decision.command != ClockCommand::Hold;
         decision
+    }
+
+    /// The offset as it would be without a queue in one direction, if that is to be corrected for.
+    fn uncongested(&mut self, offset: NtpDuration, delay: NtpDuration, now: Instant) -> NtpDuration {
+        if !self.options.huffpuff {
+            return offset;
+        }
+        self.huffpuff.handle_delay(delay, now);
+        self.huffpuff.correct(offset, delay)
     }
 
     /// Whether enough is known for the first correction.
