@@ -14,7 +14,7 @@ use super::bank::{Estimate, Mixture};
 use super::engine::known_frequency;
 use super::joint::Joint;
 use super::observation::Observation;
-use super::select::{select, Asymmetry, Selection};
+use super::select::{keep, select, Asymmetry, Selection};
 use super::source::{Source, Taken};
 use super::voters::{as_member, lone};
 
@@ -263,6 +263,11 @@ impl<const N: usize> Fusion<N> {
         }
         if let Some(slot) = self.members.get_mut(index) {
             *slot = false;
+        }
+        // Nor have others that were outvoted a part in what is built anew: several may have begun to lie together.
+        let trusted = |i: usize| sources.get(i).is_some_and(|source| source.outvoted == 0);
+        if self.member_indices().any(trusted) {
+            self.members = keep(&self.members, trusted);
         }
         self.build(sources, now, true);
         true

@@ -198,7 +198,8 @@ fn overlap(a: &(f64, f64), b: &(f64, f64)) -> bool {
     a.0 <= b.1 && b.0 <= a.1
 }
 
-fn keep<const N: usize>(set: &[bool; N], mut rule: impl FnMut(usize) -> bool) -> [bool; N] {
+/// Those of a set that keep a rule.
+pub(crate) fn keep<const N: usize>(set: &[bool; N], mut rule: impl FnMut(usize) -> bool) -> [bool; N] {
     let mut kept = *set;
     for (i, is) in kept.iter_mut().enumerate() {
         *is = *is && rule(i);

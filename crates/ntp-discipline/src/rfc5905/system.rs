@@ -150,7 +150,8 @@ fn system_peer(survivors: &[Truechimer], previous: Option<usize>) -> usize {
 
 /// Why a source cannot be a candidate; [`Verdict::Falseticker`], until proven otherwise, of one that can.
 ///
-/// The RFC's loop test is the caller's: only it knows its own addresses.
+/// The RFC's loop test is the caller's: only it knows its own addresses. The test's other half, that a server must not
+/// follow our own system peer, is left out: behind one good server a site would have no other.
 ///
 /// Source: RFC 5905 §11.2, A.5.5.3 (`accept`).
 fn fitness(source: &Source, allowed: NtpDuration, now: Instant) -> Verdict {
