@@ -4,11 +4,14 @@ use crate::total::sort;
 
 /// Delays remembered. 128 → 512 brought a fifth at a fixed poll of 64 s; more did no harm.
 pub(crate) const WINDOW: usize = 1024;
-/// Samples that make a change of path believable.
-const CHANGE: usize = 8;
+/// Samples that make a change of path believable, where their smallest stands above the old base by so many times what lies
+/// between it and their median. Of queues that have grown 8 delays do so once in 20 000 times, and 16 once in 100 000: a
+/// fourfold rise of 8, which takes a night of congestion for a longer path as often as not, will not do.
+const CHANGES: [(usize, f32); 2] = [(8, 12.0), (16, 4.0)];
+const MOST_RECENT: usize = 16;
 /// Older samples needed before one is looked for.
 const BEFORE_CHANGE: usize = 16;
-/// A rise counts as a change of path beyond this many typical excesses of the old and of the new delays.
+/// It must stand above it by this many typical excesses of the old delays, too.
 const CHANGE_EXCESS: f32 = 4.0;
 /// Least typical excess: below it timestamps, not queues, make the noise.
 const LEAST_SPREAD: f64 = 1e-7;
@@ -95,37 +98,42 @@ impl Delays {
         f64::from(self.sorted.get(rank).copied().unwrap_or_default())
     }
 
-    /// The rise of the base, in seconds, if the last eight delays stand clear of all older ones.
-    pub(crate) fn rise(&self) -> Option<f64> {
-        if self.len < BEFORE_CHANGE + CHANGE + 1 {
+    /// How many of the last delays stand clear of all older ones, and the rise of the base, in seconds.
+    pub(crate) fn rise(&self) -> Option<(usize, f64)> {
+        CHANGES.into_iter().find_map(|(count, clear)| Some((count, self.rise_of(count, clear)?)))
+    }
+
+    fn rise_of(&self, count: usize, clear: f32) -> Option<f64> {
+        if self.len < BEFORE_CHANGE + count + 1 {
             return None;
         }
-        let mut recent = [0.0_f32; CHANGE];
-        for (back, slot) in recent.iter_mut().enumerate() {
-            *slot = self.arrived.get((self.next + WINDOW - 1 - back) % WINDOW).copied()?;
-        }
-        sort(&mut recent, |a, b| a.total_cmp(b).is_lt());
-        let (low, middle) = (recent.first().copied()?, recent.get(CHANGE / 2).copied()?);
+        let mut recent = self.recent();
+        let recent = recent.get_mut(..count)?;
+        sort(recent, |a, b| a.total_cmp(b).is_lt());
+        let (low, middle) = (recent.first().copied()?, recent.get(count / 2).copied()?);
         // The recent ones stand above nearly all others, so the older ones are the front of the sorted order.
-        let older = self.len - CHANGE;
+        let older = self.len - count;
         let oldest_base = self.sorted.first().copied()?;
         let older_median = self.sorted.get(older / 2).copied()?;
         let rise = low - oldest_base;
-        let clear = rise > CHANGE_EXCESS * (older_median - oldest_base) && rise > CHANGE_EXCESS * (middle - low);
-        clear.then_some(f64::from(rise))
+        let is_clear = rise > CHANGE_EXCESS * (older_median - oldest_base) && rise > clear * (middle - low);
+        is_clear.then_some(f64::from(rise))
     }
 
-    /// Forgets all but the last eight: the path has changed.
-    pub(crate) fn keep_recent(&mut self) {
-        let mut recent = [0.0_f32; CHANGE];
-        let kept = self.len.min(CHANGE);
-        for (back, slot) in recent.iter_mut().take(kept).enumerate() {
-            *slot = self.arrived.get((self.next + WINDOW - 1 - back) % WINDOW).copied().unwrap_or_default();
-        }
+    /// Forgets all but so many of the last: the path has changed.
+    pub(crate) fn keep_recent(&mut self, count: usize) {
+        let recent = self.recent();
+        let kept = self.len.min(count);
         (self.len, self.next) = (0, 0);
         for &delay in recent.iter().take(kept).rev() {
             self.push(f64::from(delay));
         }
+    }
+
+    /// The last delays, the newest first.
+    fn recent(&self) -> [f32; MOST_RECENT] {
+        let at = |back| self.arrived.get((self.next + WINDOW - 1 - back) % WINDOW).copied().unwrap_or_default();
+        core::array::from_fn(at)
     }
 
     /// Where `delay` stands, or would stand, in the sorted order.
@@ -170,15 +178,22 @@ mod tests {
         (0..7).for_each(|i| window.push(0.07 + noise(i)));
         assert_eq!(window.rise(), None, "seven are too few");
         window.push(0.07);
-        assert!((window.rise().unwrap() - 0.03).abs() < 1e-6);
-        window.keep_recent();
-        assert_eq!(window.len(), CHANGE);
+        let (count, rise) = window.rise().unwrap();
+        assert!(count == 8 && (rise - 0.03).abs() < 1e-6, "{count} {rise}");
+        window.keep_recent(8);
+        assert_eq!(window.len(), 8);
         assert!((window.base() - 0.07).abs() < 1e-6);
 
         // Congestion spreads its delays: no change of path.
         let mut window = Delays::new();
         (0..100).for_each(|i| window.push(0.04 + noise(i)));
         (0..20).for_each(|i| window.push(0.045 + noise(i) * 50.0));
+        assert_eq!(window.rise(), None);
+
+        // So does congestion that leaves the base free for eight delays, which are no closer together for that.
+        let mut window = Delays::new();
+        (0..100).for_each(|i| window.push(0.04 + noise(i)));
+        [13.3, 35.6, 15.5, 13.3, 14.3, 16.0, 24.5, 16.9].into_iter().for_each(|ms| window.push(0.04 + 1e-3 * ms));
         assert_eq!(window.rise(), None);
     }
 }

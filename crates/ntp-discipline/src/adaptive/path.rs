@@ -87,10 +87,10 @@ impl Path {
     pub(crate) fn has_changed(&mut self) -> bool {
         #[allow(clippy::cast_precision_loss)] // eight
         let mean = self.residuals.iter().sum::<f64>() / RESIDUALS as f64;
-        let changed = self.delays.rise().is_some_and(|rise| mean.abs() < SYMMETRIC * rise);
-        if changed {
-            self.delays.keep_recent();
-        }
-        changed
+        let Some((count, _)) = self.delays.rise().filter(|&(_, rise)| mean.abs() < SYMMETRIC * rise) else {
+            return false;
+        };
+        self.delays.keep_recent(count);
+        true
     }
 }
