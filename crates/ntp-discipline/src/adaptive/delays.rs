@@ -7,12 +7,17 @@ pub(crate) const WINDOW: usize = 1024;
 /// Samples that make a change of path believable, where their smallest stands above the old base by so many times what lies
 /// between it and their median. Of queues that have grown 8 delays do so once in 20 000 times, and 16 once in 100 000: a
 /// fourfold rise of 8, which takes a night of congestion for a longer path as often as not, will not do.
-const CHANGES: [(usize, f32); 2] = [(8, 12.0), (16, 4.0)];
-const MOST_RECENT: usize = 16;
-/// Older samples needed before one is looked for.
-const BEFORE_CHANGE: usize = 16;
-/// It must stand above it by this many typical excesses of the old delays, too.
-const CHANGE_EXCESS: f32 = 4.0;
+///
+/// It must stand above it by the third number of typical excesses of the old delays, too, of which there must be the fourth
+/// number. So many delays as the last of them needs show a change whatever came before, be it only bursts, or another path.
+const CHANGES: [(usize, f32, f32, usize); 3] = [(8, 12.0, 4.0, 4), (16, 4.0, 4.0, 17), (32, 3.0, 0.0, 1)];
+const MOST_RECENT: usize = 32;
+/// So many delays that all lie below the older ones, of which there must be so many, by so many of their typical excesses
+/// show a shorter path: what was seen before says nothing of it.
+const FALL: usize = 4;
+const BEFORE_FALL: usize = 8;
+const FALL_EXCESS: f32 = 4.0;
+const LEAST_FALL: f32 = 1e-6;
 /// Least typical excess: below it timestamps, not queues, make the noise.
 const LEAST_SPREAD: f64 = 1e-7;
 /// Median of two gamma queues of shape 3 each, in units of what lies between their quartiles.
@@ -100,14 +105,18 @@ impl Delays {
 
     /// How many of the last delays stand clear of all older ones, and the rise of the base, in seconds.
     pub(crate) fn rise(&self) -> Option<(usize, f64)> {
-        CHANGES.into_iter().find_map(|(count, clear)| Some((count, self.rise_of(count, clear)?)))
+        let recent = self.recent();
+        CHANGES.into_iter().find_map(|change| Some((change.0, self.rise_of(recent, change)?)))
     }
 
-    fn rise_of(&self, count: usize, clear: f32) -> Option<f64> {
-        if self.len < BEFORE_CHANGE + count + 1 {
+    fn rise_of(
+        &self,
+        mut recent: [f32; MOST_RECENT],
+        (count, clear, excess, before): (usize, f32, f32, usize),
+    ) -> Option<f64> {
+        if self.len < before + count {
             return None;
         }
-        let mut recent = self.recent();
         let recent = recent.get_mut(..count)?;
         sort(recent, |a, b| a.total_cmp(b).is_lt());
         let (low, middle) = (recent.first().copied()?, recent.get(count / 2).copied()?);
@@ -116,8 +125,18 @@ impl Delays {
         let oldest_base = self.sorted.first().copied()?;
         let older_median = self.sorted.get(older / 2).copied()?;
         let rise = low - oldest_base;
-        let is_clear = rise > CHANGE_EXCESS * (older_median - oldest_base) && rise > clear * (middle - low);
+        let is_clear = rise > excess * (older_median - oldest_base) && rise > clear * (middle - low);
         is_clear.then_some(f64::from(rise))
+    }
+
+    /// How many of the last delays stand clear below all older ones.
+    pub(crate) fn fall(&self) -> Option<usize> {
+        let older = self.len.checked_sub(FALL).filter(|&older| older >= BEFORE_FALL)?;
+        let highest = self.recent().into_iter().take(FALL).fold(f32::NEG_INFINITY, f32::max);
+        let (older_base, older_median) = (self.sorted.get(FALL)?, self.sorted.get(FALL + older / 2)?);
+        // Where they are the lowest, the others begin behind them.
+        let is_clear = older_base - highest > FALL_EXCESS * (older_median - older_base).max(LEAST_FALL);
+        is_clear.then_some(FALL)
     }
 
     /// Forgets all but so many of the last: the path has changed.
@@ -195,5 +214,31 @@ mod tests {
         (0..100).for_each(|i| window.push(0.04 + noise(i)));
         [13.3, 35.6, 15.5, 13.3, 14.3, 16.0, 24.5, 16.9].into_iter().for_each(|ms| window.push(0.04 + 1e-3 * ms));
         assert_eq!(window.rise(), None);
+    }
+
+    #[test]
+    fn a_path_between_two_longer_ones_is_told_from_both() {
+        let mut window = Delays::new();
+        let noise = |i: u32| f64::from(i * 7 % 10) * 1e-5;
+        (0..70).for_each(|i| window.push(9e-3 + noise(i)));
+        (0..3).for_each(|i| window.push(2e-4 + noise(i)));
+        assert_eq!(window.fall(), None, "three are too few");
+        window.push(2e-4);
+        assert_eq!(window.fall(), Some(FALL));
+        window.keep_recent(FALL);
+        (0..2).for_each(|i| window.push(2e-4 + noise(i)));
+        (0..8).for_each(|i| window.push(4e-3 + noise(i)));
+        assert_eq!(window.rise().map(|(count, _)| count), Some(8));
+    }
+
+    #[test]
+    fn a_longer_path_is_told_in_time_where_there_were_bursts() {
+        let mut window = Delays::new();
+        let bursts = |i: u32| if i % 5 == 0 { 0.09 } else { f64::from(i * 7 % 10) * 4e-3 };
+        (0..200).for_each(|i| window.push(0.4 + bursts(i)));
+        (0..31).for_each(|i| window.push(0.51 + bursts(i)));
+        assert_eq!(window.rise(), None);
+        window.push(0.51);
+        assert_eq!(window.rise().map(|(count, _)| count), Some(32));
     }
 }

@@ -83,8 +83,12 @@ impl Path {
         self.seen = self.seen.wrapping_add(1);
     }
 
-    /// Notices when the path has become another one, symmetrically longer; whether it has.
+    /// Notices when the path has become another one, shorter, or symmetrically longer; whether it has.
     pub(crate) fn has_changed(&mut self) -> bool {
+        if let Some(count) = self.delays.fall() {
+            self.delays.keep_recent(count);
+            return true;
+        }
         #[allow(clippy::cast_precision_loss)] // eight
         let mean = self.residuals.iter().sum::<f64>() / RESIDUALS as f64;
         let Some((count, _)) = self.delays.rise().filter(|&(_, rise)| mean.abs() < SYMMETRIC * rise) else {
