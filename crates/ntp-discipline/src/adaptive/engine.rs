@@ -21,7 +21,7 @@ const REST_FREQUENCY: f64 = 4e-14;
 
 /// The adaptive engine, fusing up to `N` sources; more are measured and shown.
 ///
-/// Fixed memory, no allocation: about 15 kB a source in the caller's slice, and 80·(N+2)² octets here.
+/// Fixed memory, no allocation: about 16 kB a source in the caller's slice, and 80·(N+2)² octets here.
 ///
 /// # Example
 /// ```
