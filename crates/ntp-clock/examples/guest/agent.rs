@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ntp_clock::rtc::{systohc, AdjTime, Rtc, SaveOptions};
 use ntp_clock::{StatusFlags, StepClock, SystemClock};
@@ -10,6 +10,7 @@ use ntp_types::{Frequency, NtpDuration};
 
 use crate::boot::reference;
 use crate::check::{Checks, Moment};
+use crate::clock::wait_until;
 use crate::rtc::TOLERANCE;
 
 const LIMIT: Duration = Duration::from_secs(3);
@@ -56,10 +57,13 @@ pub(crate) fn run(checks: &mut Checks) {
     checks.that("the tick is back", tick_is_nominal(), SystemClock::new().status().unwrap().tick);
 
     let plain = start(&server, &["--duration", "60"]);
-    killed(checks, plain, "killed while it slews, it leaves the frequency");
+    killed(checks, plain, "killed while it slews, it leaves the frequency", TENTH, || {});
     // What is preloaded may be a simulator, in which no guard stands; this is none.
     let preloaded = command(&server, &["--duration", "60"]).env("LD_PRELOAD", "/no.so").spawn().unwrap();
-    killed(checks, preloaded, "and with something preloaded");
+    killed(checks, preloaded, "and with something preloaded", TENTH, || {});
+    // Long enough for the agent to notice, and to put another guard in the place of the one that was killed.
+    let widowed = start(&server, &["--duration", "60", "--makestep", "10", "0"]);
+    killed(checks, widowed, "and where its guard was killed before it", 5 * TENTH, replace_guard);
     let mut agent = start(&server, &["--makestep", "0.01", "3", "--duration", "45"]);
     let _ = agent.wait().unwrap();
 
@@ -80,22 +84,45 @@ pub(crate) fn run(checks: &mut Checks) {
     );
 }
 
-/// A tenth of a second off: the agent's slew is fast enough to need a guard, and takes long enough to be interrupted.
-fn killed(checks: &mut Checks, mut agent: Child, what: &str) {
-    let _ = SystemClock::new().step(NtpDuration::from_nanos(100_000_000)).unwrap();
+/// In nanoseconds: off by so much, the agent's slew is fast enough to need a guard, and takes long enough to be interrupted.
+const TENTH: i64 = 100_000_000;
+
+fn killed(checks: &mut Checks, mut agent: Child, what: &str, off: i64, meanwhile: impl FnOnce()) {
+    let _ = SystemClock::new().step(NtpDuration::from_nanos(off)).unwrap();
     let rate = || SystemClock::new().status().unwrap().rate().abs();
     let fast = Frequency::from_ppm(3_000);
-    let begin = Instant::now();
-    while rate() < fast && begin.elapsed() < Duration::from_secs(30) {
-        sleep(Duration::from_millis(20));
-    }
+    wait_until(Duration::from_secs(30), || rate() >= fast);
+    meanwhile();
     let before = rate();
     agent.kill().unwrap();
     let _ = agent.wait().unwrap();
     sleep(Duration::from_millis(300));
     let after = rate();
     checks.that(what, before >= fast && after < Frequency::from_ppm(600), format!("{before}, then {after}"));
-    let _ = SystemClock::new().step(NtpDuration::from_nanos(-100_000_000)).unwrap();
+    let _ = SystemClock::new().step(NtpDuration::from_nanos(-off)).unwrap();
+}
+
+/// Kills the guard, and waits for the next.
+fn replace_guard() {
+    let old = guards();
+    for guard in &old {
+        let _ = Command::new("/bin/busybox").args(["kill", "-KILL", guard]).status().unwrap();
+    }
+    let is_replaced = || guards().iter().any(|guard| !old.contains(guard));
+    wait_until(Duration::from_secs(5), is_replaced);
+    assert!(!old.is_empty() && is_replaced(), "guards {old:?}, then {:?}", guards());
+}
+
+/// The processes that are guards.
+fn guards() -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let is_guard = |path: &std::path::Path| {
+        std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "ntp-clock-guard")
+    };
+    processes
+        .filter(|process| is_guard(&process.path()))
+        .map(|process| process.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 fn start(server: &str, more: &[&str]) -> Child {

@@ -295,7 +295,7 @@ fn without_a_net(checks: &mut Checks) {
 }
 
 /// However long a busy host takes.
-fn wait_until(limit: Duration, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(limit: Duration, is_so: impl Fn() -> bool) {
     let began = std::time::Instant::now();
     while !is_so() && began.elapsed() < limit {
         sleep(Duration::from_millis(20));
