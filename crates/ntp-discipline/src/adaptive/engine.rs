@@ -11,7 +11,7 @@ use crate::Ledger;
 use super::bank::{Estimate, Mixture, LEAST_VARIANCE};
 use super::fusion::{Fused, Fusion};
 use super::source::{Source, Taken, UNKNOWN_FREQUENCY};
-use super::steering::slew_time;
+use super::steering::{slew_time, Pace};
 
 /// Samples of the system while every slew is quick, where they come at most so many seconds apart.
 const STARTING: u32 = 12;
@@ -100,7 +100,8 @@ impl<const N: usize> Engine<N> {
         let next = poll.interval().as_secs_f64();
         let plan = plan.map_or(estimate, |plan| plan.after(0.5 * next));
         let starting = self.fusion.samples(sources) < STARTING && next <= STARTING_INTERVAL;
-        let duration = slew_time(offset.to_seconds_f64(), &plan, next, starting);
+        let pace = if starting { Pace::Quick } else { self.fusion.pace(now) };
+        let duration = slew_time(offset.to_seconds_f64(), &plan, next, pace);
         Decision::new(self.governor.slew(leave, offset, duration, frequency), poll)
     }
 

@@ -15,7 +15,9 @@ use super::engine::known_frequency;
 use super::joint::Joint;
 use super::observation::Observation;
 use super::select::{keep, select, Asymmetry, Selection};
+use super::setup::PATIENCE;
 use super::source::{Source, Taken};
+use super::steering::{Pace, LONGEST};
 use super::voters::{as_member, lone};
 
 /// Samples of a witness before a source that was not among the first may join.
@@ -60,6 +62,8 @@ pub(super) struct Fusion<const N: usize> {
     first_sample: Option<Instant>,
     /// When each member last had a part in the estimate.
     fused: [Instant; N],
+    /// Until when the slews are gentle that undo what an expelled member did.
+    undoing: Instant,
     /// No majority was ever reached: the joint estimate holds the level and learns the frequency.
     pub(super) undecided: bool,
 }
@@ -76,6 +80,7 @@ impl<const N: usize> Fusion<N> {
             biases: [0.0; N],
             first_sample: None,
             fused: [Instant::ZERO; N],
+            undoing: Instant::ZERO,
             undecided: false,
         }
     }
@@ -100,8 +105,17 @@ impl<const N: usize> Fusion<N> {
     /// The same for planning.
     pub(super) fn plan(&self, sources: &[Source], now: Instant) -> Option<Mixture> {
         match &self.joint {
-            Some(joint) => Some(joint.plan(&self.as_members(sources, now), now.since(self.at).as_secs_f64())),
+            Some(joint) => Some(joint.plan(&self.as_members(sources, true, now), now.since(self.at).as_secs_f64())),
             None => self.led(sources).map(|source| source.witness.plan(now.since(source.at).as_secs_f64())),
+        }
+    }
+
+    /// How quickly to slew at `now` once the system has started.
+    pub(super) fn pace(&self, now: Instant) -> Pace {
+        if now < self.undoing {
+            Pace::Gentle
+        } else {
+            Pace::Balanced { several: self.standing_behind() > 1 }
         }
     }
 
@@ -246,9 +260,10 @@ impl<const N: usize> Fusion<N> {
         let Some(source) = sources.get_mut(index) else { return false };
         if agrees {
             source.outvoted = 0;
-            if !is_member && source.witness.samples() >= JOINS_FROM {
+            let since_the_first = self.first_sample.map_or(0.0, |first| now.since(first).as_secs_f64());
+            if !is_member && (source.witness.samples() >= JOINS_FROM || since_the_first < PATIENCE) {
                 source.misfits = 0;
-                let member = as_member(source, self.asymmetry, now);
+                let member = as_member(source, self.asymmetry, true, now);
                 if let (Some(joint), Some(slot)) = (&mut self.joint, self.members.get_mut(index)) {
                     joint.join(index, &member);
                     *slot = true;
@@ -264,11 +279,19 @@ impl<const N: usize> Fusion<N> {
         if let Some(slot) = self.members.get_mut(index) {
             *slot = false;
         }
-        // Nor have others that were outvoted a part in what is built anew: several may have begun to lie together.
+        let (was_refused, poll) = (source.misfits > 0, source.planner.poll().interval());
         let trusted = |i: usize| sources.get(i).is_some_and(|source| source.outvoted == 0);
+        let alone = self.member_indices().all(trusted);
+        if let Some(joint) = self.joint.as_mut().filter(|_| was_refused && alone) {
+            // Nothing of it was fused since it went astray: there is nothing to forget.
+            joint.dismiss(index);
+            return false;
+        }
+        // Nor have others that were outvoted a part in what is built anew: several may have begun to lie together.
         if self.member_indices().any(trusted) {
             self.members = keep(&self.members, trusted);
         }
+        self.undoing = now + poll.mul_f64(LONGEST);
         self.build(sources, now, true);
         true
     }
@@ -332,7 +355,7 @@ impl<const N: usize> Fusion<N> {
 
     /// Moves the level, and builds the bank anew should a number have been lost.
     fn settle(&mut self, sources: &[Source], index: usize, at: Instant, now: Instant) {
-        let members = self.as_members(sources, now);
+        let members = self.as_members(sources, true, now);
         let poll = sources.get(index).map_or(0.0, |source| source.planner.poll().interval().as_secs_f64());
         let Some(joint) = &mut self.joint else { return };
         let time = GAUGE_SECONDS.max(GAUGE_POLLS * poll);
@@ -346,12 +369,13 @@ impl<const N: usize> Fusion<N> {
         }
     }
 
-    /// Builds the joint estimate from the members' witnesses at `now`; biases are kept, `bounded` or as they are.
-    pub(super) fn build(&mut self, sources: &[Source], now: Instant, bounded: bool) {
-        let members = self.as_members(sources, now);
+    /// Builds the joint estimate from the members' witnesses at `now`; biases are kept, within bounds unless it was our own
+    /// clock that moved.
+    pub(super) fn build(&mut self, sources: &[Source], now: Instant, is_steady: bool) {
+        let members = self.as_members(sources, is_steady, now);
         let mut biases = self.biases();
         for (bias, member) in biases.iter_mut().zip(&members) {
-            let most = member.map_or(0.0, |m| if bounded { BIAS_KEPT * m.bias_deviation } else { f64::MAX });
+            let most = member.map_or(0.0, |m| if is_steady { BIAS_KEPT * m.bias_deviation } else { f64::MAX });
             *bias = within(*bias, -most, most);
         }
         self.at = now;

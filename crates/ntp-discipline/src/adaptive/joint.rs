@@ -214,6 +214,16 @@ impl<const N: usize> Joint<N> {
         }
     }
 
+    /// One member less: its bias says nothing any more.
+    pub(crate) fn dismiss(&mut self, i: usize) {
+        for filter in &mut self.filters {
+            filter.free(i, 0.0, 0.0);
+        }
+        if let Some(walk) = self.walks.get_mut(i) {
+            *walk = 0.0;
+        }
+    }
+
     /// Goes `elapsed` seconds on.
     pub(crate) fn predict(&mut self, elapsed: f64) {
         for (filter, walk) in self.filters.iter_mut().zip(&Walk::each(elapsed)) {

@@ -14,6 +14,8 @@ const HARD_WIDTH: f64 = 3.0;
 /// Added to every interval of the first vote and to every frequency's: stamps and rounding.
 const HARD_SLACK: f64 = 1e-6;
 const FREQUENCY_SLACK: f64 = 5e-9;
+/// A source is tighter than another if its path can hide so many times less asymmetry.
+const TIGHTER: f64 = 3.0;
 /// Asymmetry κ, as a part of the delay: where it starts, and its bounds.
 const ASYMMETRY_START: f64 = 0.01;
 const ASYMMETRY: (f64, f64) = (0.001, 0.3);
@@ -149,7 +151,7 @@ fn agreeing_offsets<const N: usize>(
     for voters in [&voters, possible] {
         let (depth, agreeing) = deepest(&fine, voters, near);
         if 2 * depth > count || count == 1 {
-            return agreeing;
+            return tighter(candidates, possible, &fine, (depth, &agreeing), asymmetry).unwrap_or(agreeing);
         }
     }
     match clock {
@@ -159,6 +161,35 @@ fn agreeing_offsets<const N: usize>(
         }
         None => *possible,
     }
+}
+
+/// Where the source whose delay leaves its path the least asymmetry is not among those that agree, but as many agree with
+/// it: those. Who differs from it by no more than a longer path explains need be no liar.
+///
+/// Only who is known better than the two candidates differ can say so: others have not spoken yet.
+fn tighter<const N: usize>(
+    candidates: &[Candidate; N],
+    possible: &[bool; N],
+    fine: &[(f64, f64); N],
+    (depth, agreeing): (usize, &[bool; N]),
+    asymmetry: Asymmetry,
+) -> Option<[bool; N]> {
+    let tightest = |set: &[bool; N]| {
+        let unknown = |c: &Candidate| asymmetry.of(c.delay);
+        let least = among(candidates, set).min_by(|(_, a), (_, b)| unknown(a).total_cmp(&unknown(b)))?;
+        Some((least.0, least.1.offset, unknown(least.1)))
+    };
+    let ((index, offset, unknown), (_, other, most)) = (tightest(possible)?, tightest(agreeing)?);
+    if TIGHTER * unknown > most {
+        return None;
+    }
+    let (own, differ) = (fine.get(index)?, (offset - other).abs());
+    let with = keep(possible, |i| {
+        let has_spoken = candidates.get(i).is_some_and(|c| i == index || MEMBER_WIDTH * c.deviation < differ);
+        has_spoken && fine.get(i).is_some_and(|interval| overlap(interval, own))
+    });
+    let (others, with) = deepest(fine, &with, Some(offset));
+    (others >= depth && with.get(index).copied().unwrap_or(false)).then_some(with)
 }
 
 /// The third vote.

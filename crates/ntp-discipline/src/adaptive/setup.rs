@@ -10,8 +10,9 @@ use super::voters::smeared;
 use crate::policy::Policy;
 use crate::total::within;
 
-/// How long the first set-up waits for every source that is not absent to have a vote, in seconds.
-const PATIENCE: f64 = 12.0;
+/// How long the first set-up waits for every source that is not absent to have a vote, in seconds; who has one by then
+/// counts as one of the first.
+pub(super) const PATIENCE: f64 = 12.0;
 
 impl<const N: usize> Fusion<N> {
     /// Until a majority stands behind the estimate for the first time.
@@ -36,7 +37,10 @@ impl<const N: usize> Fusion<N> {
                 (awaited + usize::from(!source.is_absent()), answered + usize::from(source.samples > 0))
             };
             let (awaited, answered) = open.fold((0, 0), count);
-            if live < awaited && (waited < PATIENCE || 2 * live <= answered) {
+            // Whom more than half of all agree with, nobody who is late can out-vote.
+            let agreeing = self.selection.agreeing.iter().filter(|&&is| is).count();
+            let stands = self.selection.majority && 2 * agreeing > awaited;
+            if live < awaited && !stands && (waited < PATIENCE || 2 * live <= answered) {
                 return if self.leader == Some(index) { Fused::Yes } else { Fused::No };
             }
         }
@@ -76,7 +80,7 @@ impl<const N: usize> Fusion<N> {
         let level = if is_narrow { lowest + half } else { within(clock, lowest, highest) };
         self.undecided = true;
         self.members = candidates.map(|candidate| candidate.live);
-        let members = self.as_members(sources, now);
+        let members = self.as_members(sources, true, now);
         self.at = now;
         self.joint = Some(Joint::undecided(&members, level, 2.0 * half));
     }

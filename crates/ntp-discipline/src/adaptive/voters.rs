@@ -16,18 +16,18 @@ const VOTES_FROM: u32 = 3;
 /// A source is silent after so many polls and seconds without a sample, …
 const SILENT_POLLS: f64 = 3.5;
 const SILENT_SECONDS: f64 = 20.0;
-/// … and absent after so many requests, as many as a volley has, none of which was ever answered.
-const ABSENT: u8 = 4;
+/// … and absent after so many requests, as many as samples make a vote, none of which was ever answered.
+const ABSENT: u8 = 3;
 
 impl<const N: usize> Fusion<N> {
-    /// The members as the joint estimate sees them at `now`.
-    pub(super) fn as_members(&self, sources: &[Source], now: Instant) -> [Option<Member>; N] {
+    /// The members as the joint estimate sees them at `now`; `is_steady` says that our own clock has made no jump.
+    pub(super) fn as_members(&self, sources: &[Source], is_steady: bool, now: Instant) -> [Option<Member>; N] {
         core::array::from_fn(|i| {
             let is = self.members.get(i).copied().unwrap_or(false);
             sources
                 .get(i)
                 .filter(|source| is && source.samples > 0)
-                .map(|source| as_member(source, self.asymmetry, now))
+                .map(|source| as_member(source, self.asymmetry, is_steady, now))
         })
     }
 
@@ -84,8 +84,14 @@ pub(super) fn smeared(sources: &[Source], policy: &Policy) -> bool {
     }
 }
 
-pub(super) fn as_member(source: &Source, asymmetry: Asymmetry, now: Instant) -> Member {
-    let estimate = source.estimate(now);
+/// A source as the joint estimate sees it: by those of its filters that carry weight while it answers and our clock is
+/// steady. The others, extrapolated between two polls, would make of a near source one as vague as any.
+pub(super) fn as_member(source: &Source, asymmetry: Asymmetry, is_steady: bool, now: Instant) -> Member {
+    let estimate = if is_steady && !source.is_silent(now) {
+        source.witness.plan(now.since(source.at).as_secs_f64()).now
+    } else {
+        source.estimate(now)
+    };
     Member {
         offset: estimate.offset,
         deviation: MARGIN * libm::sqrt(estimate.xx),
