@@ -52,9 +52,19 @@ pub(crate) struct Schedule {
     due: Option<Instant>,
     /// Not later than this, whatever the interval: a volley wished for, or a request thrown away.
     soon: Option<Instant>,
+    /// The beat left since the discipline wanted a shorter interval.
+    left: Option<Beat>,
     /// This source's place among its companions: index, count.
     place: (u32, u32),
     random: u64,
+}
+
+/// An interval, when the next request fell by it, and whether one was sent since instead.
+#[derive(Debug, Clone, Copy)]
+struct Beat {
+    poll: Poll,
+    due: Instant,
+    is_sent: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +92,7 @@ impl Schedule {
             anchor: None,
             due: Some(first),
             soon: None,
+            left: None,
             place: (0, 1),
             random: seed,
         };
@@ -146,6 +157,8 @@ impl Schedule {
         // made up for.
         let due = self.due.unwrap_or(now);
         self.anchor = Some(if now.since(due) < self.beat() / 2 { due } else { now });
+        // A second one: the interval has become another.
+        self.left = self.left.filter(|left| !left.is_sent).map(|left| Beat { is_sent: true, ..left });
         self.draw();
         self.settle();
         begins
@@ -189,11 +202,22 @@ impl Schedule {
     }
 
     /// The discipline wants another interval.
+    ///
+    /// One that goes back to what it was after a single request returns to the beat it left: what was asked early is not
+    /// asked again.
     pub(crate) fn set_poll(&mut self, poll: Poll) {
-        if self.poll != poll {
-            self.poll = poll;
-            self.settle();
+        if self.poll == poll {
+            return;
         }
+        match self.left.take() {
+            None if poll < self.poll && self.volley.is_none() => {
+                self.left = self.due.map(|due| Beat { poll: self.poll, due, is_sent: false });
+            }
+            Some(left) if left.is_sent && left.poll == poll => self.anchor = Some(left.due),
+            _ => {}
+        }
+        self.poll = poll;
+        self.settle();
     }
 
     /// Its place among the sources polled, which spaces them evenly.
@@ -222,7 +246,7 @@ impl Schedule {
         if self.iburst && self.floor == Poll::MIN {
             self.start_volley();
         }
-        (self.anchor, self.due, self.soon) = (None, Some(due), None);
+        (self.anchor, self.due, self.soon, self.left) = (None, Some(due), None, None);
     }
 
     /// A volley from now on, at the operator's wish.
@@ -304,5 +328,35 @@ impl Schedule {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         self.random = z ^ (z >> 31);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks so often at a shorter interval; when the next request falls thereafter, in seconds from the last before.
+    fn next_after(early: u32) -> f64 {
+        let config =
+            SourceConfig { min_poll: Poll::from_log2(6), max_poll: Poll::from_log2(10), ..SourceConfig::default() };
+        let start = Instant::from_nanos(5_000_000_000);
+        let mut schedule = Schedule::new(&config, start, 1);
+        schedule.set_poll(Poll::from_log2(10));
+        let _ = schedule.handle_sent(start, false);
+        schedule.set_poll(Poll::from_log2(6));
+        for _ in 0..early {
+            let due = schedule.due().unwrap_or(start);
+            let _ = schedule.handle_sent(due, false);
+        }
+        schedule.set_poll(Poll::from_log2(10));
+        schedule.due().map_or(0.0, |due| due.since(start).as_secs_f64())
+    }
+
+    #[test]
+    fn one_request_that_came_early_is_not_asked_again() {
+        let (beat, spread) = (1_024.0 * 57.0 / 56.0, 1_024.0 / 64.0 + 2.0);
+        assert!((next_after(0) - beat).abs() < spread, "{}", next_after(0));
+        assert!((next_after(1) - 2.0 * beat).abs() < 2.0 * spread, "{}", next_after(1));
+        assert!((next_after(2) - 130.0 - beat).abs() < spread + 4.0, "{}", next_after(2));
     }
 }

@@ -40,7 +40,7 @@ fn the_same_trace_gives_the_same_bits_everywhere() {
     for _ in 0..20 {
         run(&mut random, 500, &mut seen);
     }
-    assert_eq!(format!("{:016x}", seen.digest), "c494a3fcaf6726ed");
+    assert_eq!(format!("{:016x}", seen.digest), "44854cbcf22d7477");
 }
 
 #[derive(Default)]

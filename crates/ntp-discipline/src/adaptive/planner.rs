@@ -24,7 +24,7 @@ const GROW_SAMPLE: f64 = 5.0;
 const GROW_PRESENT: f64 = 4.2;
 /// … and shrinks above these.
 const SHRINK_SAMPLE: f64 = 14.0;
-const SHRINK_PRESENT: f64 = 15.0;
+const SHRINK_PRESENT: f64 = 9.0;
 
 /// The poll interval of one source.
 #[derive(Debug, Clone, Copy)]

@@ -156,7 +156,10 @@ impl Engine {
         if self.processed.is_some_and(|processed| processed >= used.at) {
             return Decision::hold(poll);
         }
-        let offset = self.uncongested(opinion.offset, used.delay, now);
+        // What the others hold is up to eight polls old, in which a clock of unknown frequency drifts.
+        let is_measuring = self.discipline.state() == State::Frequency;
+        let offset = if is_measuring { used.offset - self.ledger.slewed(now) } else { opinion.offset };
+        let offset = self.uncongested(offset, used.delay, now);
         if self.governor.corrections() == 0 {
             if let Err(refusal) = self.start(selected, now) {
                 return Decision::refused(refusal, poll);
