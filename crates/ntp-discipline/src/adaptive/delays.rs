@@ -234,11 +234,11 @@ mod tests {
     #[test]
     fn a_longer_path_is_told_in_time_where_there_were_bursts() {
         let mut window = Delays::new();
-        let bursts = |i: u32| if i % 5 == 0 { 0.09 } else { f64::from(i * 7 % 10) * 4e-3 };
+        let bursts = |i: u32| if i % 5 == 0 { 0.09 } else { f64::from(i * 7 % 10) * 5e-3 };
         (0..200).for_each(|i| window.push(0.4 + bursts(i)));
-        (0..31).for_each(|i| window.push(0.51 + bursts(i)));
+        (0..31).for_each(|i| window.push(0.52 + bursts(i)));
         assert_eq!(window.rise(), None);
-        window.push(0.51);
+        window.push(0.52);
         assert_eq!(window.rise().map(|(count, _)| count), Some(32));
     }
 }
