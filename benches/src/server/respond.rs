@@ -23,6 +23,8 @@ pub enum Case {
     Limited,
     /// The same with two rules and a rate limit; always a new client.
     LimitedStrangers,
+    /// The same with clients of 10⁶, out of order, and a table that is home to them all.
+    LimitedMillion,
     /// The same, remembering answers for interleaved clients.
     Interleaved,
     /// A request of 232 octets with NTS fields, answered by a refusal (kiss NTSN).
@@ -33,12 +35,13 @@ pub enum Case {
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Plain,
         Self::Rules,
         Self::ManyRules,
         Self::Limited,
         Self::LimitedStrangers,
+        Self::LimitedMillion,
         Self::Interleaved,
         Self::Nts,
         Self::Signed,
@@ -74,6 +77,10 @@ impl Case {
             Self::Limited | Self::LimitedStrangers => {
                 server.with_access(rules(&two)).with_rate_limit(&limit, 1 << 77 | 5)
             }
+            Self::LimitedMillion => {
+                let limit = RateLimit { sources: 1 << 21, ..limit };
+                server.with_access(rules(&two)).with_rate_limit(&limit, 1 << 77 | 5)
+            }
             Self::Interleaved => server.with_interleaving(1 << 12, 1 << 77 | 5),
             Self::Signed => server.with_keys(Arc::new([key()].into_iter().collect())),
         }
@@ -87,7 +94,7 @@ impl Case {
             Self::Rules => Some(99),
             Self::Limited => Some(140),
             Self::ManyRules => Some(164),
-            Self::LimitedStrangers => Some(150),
+            Self::LimitedStrangers | Self::LimitedMillion => Some(150),
             Self::Interleaved | Self::Nts | Self::Signed => None,
         }
     }
@@ -125,9 +132,13 @@ fn prepare(case: Case, buffer: &mut [u8; 256], turn: u32) -> (SocketAddr, NtpTim
         buffer[48..52].copy_from_slice(&key().id().get().to_be_bytes());
         buffer[52..68].copy_from_slice(digest.as_bytes());
     }
-    let [_, _, high, low] = turn.to_be_bytes();
-    let high = if case == Case::LimitedStrangers { high } else { 1 };
-    let source = SocketAddr::from(([127, 1, high, low], 40_000));
+    let client = match case {
+        // An odd factor: each once in 2²⁰ turns, and the next never beside the last.
+        Case::LimitedMillion => 0x7f00_0000 | turn.wrapping_mul(40_503) & 0xf_ffff,
+        Case::LimitedStrangers => 0x7f01_0000 | turn & 0xffff,
+        _ => 0x7f01_0100 | turn & 0xff,
+    };
+    let source = SocketAddr::from((client.to_be_bytes(), 40_000));
     (source, NtpTimestamp::new(3_900_000_000, turn << 12), Instant::from_nanos(1 << 40 | u64::from(turn) << 10))
 }
 
