@@ -17,9 +17,11 @@ use super::observation::Observation;
 use super::select::{keep, select, Asymmetry, Selection};
 use super::setup::PATIENCE;
 use super::source::{Source, Taken};
-use super::steering::{Pace, LONGEST};
+use super::steering::Pace;
 use super::voters::{as_member, lone};
 
+/// Polls over which slews are gentle when an expelled member's part is undone: as many as the longest slew takes.
+const UNDOING: u32 = 3;
 /// Samples of a witness before a source that was not among the first may join.
 const JOINS_FROM: u32 = 8;
 /// Votes lost in a row until a member is expelled; samples in a row that do not fit until one counts as astray. One will
@@ -291,7 +293,7 @@ impl<const N: usize> Fusion<N> {
         if self.member_indices().any(trusted) {
             self.members = keep(&self.members, trusted);
         }
-        self.undoing = now + poll.mul_f64(LONGEST);
+        self.undoing = now + poll.saturating_mul(UNDOING);
         self.build(sources, now, true);
         true
     }

@@ -17,7 +17,7 @@ const PROPORTION: f64 = 0.4;
 const PROPORTION_OF_SEVERAL: f64 = 0.5;
 /// τ in units of the time to the next update, at least and at most.
 const SHORTEST: f64 = 0.1;
-pub(crate) const LONGEST: f64 = 3.0;
+const LONGEST: f64 = 3.0;
 /// Least τ, and τ while starting, in seconds.
 const QUICK: f64 = 1.0;
 /// No slew is faster than this, in s/s, whatever the policy allows.
