@@ -4,13 +4,27 @@ use crate::total::sort;
 
 /// Delays remembered. 128 → 512 brought a fifth at a fixed poll of 64 s; more did no harm.
 pub(crate) const WINDOW: usize = 1024;
-/// Samples that make a change of path believable, where their smallest stands above the old base by so many times what lies
-/// between it and their median. Of queues that have grown 8 delays do so once in 20 000 times, and 16 once in 100 000: a
-/// fourfold rise of 8, which takes a night of congestion for a longer path as often as not, will not do.
-///
-/// It must stand above it by the third number of typical excesses of the old delays, too, of which there must be the fourth
-/// number. So many delays as the last of them needs show a change whatever came before, be it only bursts, or another path.
-const CHANGES: [(usize, f32, f32, usize); 3] = [(8, 12.0, 4.0, 4), (16, 4.0, 4.0, 17), (32, 3.0, 0.0, 1)];
+/// What shows that a path has become longer.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    /// So many of the last delays …
+    count: usize,
+    /// … whose smallest stands above the old base by so many times what lies between it and their median, …
+    clear: f32,
+    /// … and by so many typical excesses of the older ones, …
+    excess: f32,
+    /// … of which there must be so many.
+    older: usize,
+}
+
+/// Of queues that have grown 8 delays stand 12-fold clear once in 20 000 times, and 16 fourfold once in 100 000: a fourfold rise
+/// of 8, which takes a night of congestion for a longer path as often as not, will not do. So many delays as the last of them
+/// needs show a change whatever came before, be it only bursts, or another path.
+const CHANGES: [Change; 3] = [
+    Change { count: 8, clear: 12.0, excess: 4.0, older: 4 },
+    Change { count: 16, clear: 4.0, excess: 4.0, older: 17 },
+    Change { count: 32, clear: 3.0, excess: 0.0, older: 1 },
+];
 const MOST_RECENT: usize = 32;
 /// So many delays that all lie below the older ones, of which there must be so many, by so many of their typical excesses
 /// show a shorter path: what was seen before says nothing of it.
@@ -106,15 +120,12 @@ impl Delays {
     /// How many of the last delays stand clear of all older ones, and the rise of the base, in seconds.
     pub(crate) fn rise(&self) -> Option<(usize, f64)> {
         let recent = self.recent();
-        CHANGES.into_iter().find_map(|change| Some((change.0, self.rise_of(recent, change)?)))
+        CHANGES.into_iter().find_map(|change| Some((change.count, self.rise_of(recent, change)?)))
     }
 
-    fn rise_of(
-        &self,
-        mut recent: [f32; MOST_RECENT],
-        (count, clear, excess, before): (usize, f32, f32, usize),
-    ) -> Option<f64> {
-        if self.len < before + count {
+    fn rise_of(&self, mut recent: [f32; MOST_RECENT], change: Change) -> Option<f64> {
+        let Change { count, clear, excess, older } = change;
+        if self.len < older + count {
             return None;
         }
         let recent = recent.get_mut(..count)?;
