@@ -52,6 +52,11 @@ impl Planner {
         self.soon.unwrap_or(self.poll)
     }
 
+    /// The interval it is asked at for the while: what silence is measured by, whoever asked for a glance meanwhile.
+    pub(crate) const fn planned(&self) -> Poll {
+        self.poll
+    }
+
     /// A request was sent.
     pub(crate) fn after_request(&mut self) {
         self.held = self.held.saturating_add(1);
@@ -118,6 +123,16 @@ mod tests {
             planner.after_sample(&|_| 1e-10, 1e-3, 1.0, min, max);
         }
         planner.samples
+    }
+
+    #[test]
+    fn a_glance_hastens_one_request_and_plans_nothing() {
+        let (min, max) = (Poll::from_log2(6), Poll::from_log2(10));
+        let mut planner = Planner::new(max);
+        planner.glance(min);
+        assert_eq!((planner.poll(), planner.planned()), (min, max));
+        planner.after_request();
+        assert_eq!((planner.poll(), planner.planned()), (max, max));
     }
 
     #[test]

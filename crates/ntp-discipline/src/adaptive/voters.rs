@@ -116,7 +116,7 @@ impl Source {
 
     /// Whether its newest sample is older than a few polls.
     pub(super) fn is_silent(&self, now: Instant) -> bool {
-        let limit = SILENT_POLLS * self.planner.poll().interval().as_secs_f64() + SILENT_SECONDS;
+        let limit = SILENT_POLLS * self.planner.planned().interval().as_secs_f64() + SILENT_SECONDS;
         self.last.map_or(true, |sample| now.since(sample.received).as_secs_f64() > limit)
     }
 }
