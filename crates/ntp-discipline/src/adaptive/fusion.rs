@@ -281,7 +281,7 @@ impl<const N: usize> Fusion<N> {
         if let Some(slot) = self.members.get_mut(index) {
             *slot = false;
         }
-        let (was_refused, poll) = (source.misfits > 0, source.planner.poll().interval());
+        let (was_refused, poll) = (source.misfits > 0, source.planner.planned().interval());
         let trusted = |i: usize| sources.get(i).is_some_and(|source| source.outvoted == 0);
         let alone = self.member_indices().all(trusted);
         if let Some(joint) = self.joint.as_mut().filter(|_| was_refused && alone) {
@@ -358,7 +358,7 @@ impl<const N: usize> Fusion<N> {
     /// Moves the level, and builds the bank anew should a number have been lost.
     fn settle(&mut self, sources: &[Source], index: usize, at: Instant, now: Instant) {
         let members = self.as_members(sources, true, now);
-        let poll = sources.get(index).map_or(0.0, |source| source.planner.poll().interval().as_secs_f64());
+        let poll = sources.get(index).map_or(0.0, |source| source.planner.planned().interval().as_secs_f64());
         let Some(joint) = &mut self.joint else { return };
         let time = GAUGE_SECONDS.max(GAUGE_POLLS * poll);
         // Every member's sample moves it by its share of the poll interval.
