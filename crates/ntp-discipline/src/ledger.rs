@@ -39,8 +39,10 @@ struct Segment {
 impl Segment {
     fn drifted(&self, at: Instant) -> NtpDuration {
         let applied = &self.applied;
-        let (after, before) = (at.since(applied.at), applied.at.since(at));
-        self.drifted + applied.frequency.over(after) - applied.frequency.over(before)
+        if at < applied.at {
+            return self.drifted - applied.frequency.over(applied.at.since(at));
+        }
+        self.drifted + applied.frequency.over(at.since(applied.at))
     }
 
     fn slewed(&self, at: Instant) -> NtpDuration {
@@ -86,7 +88,7 @@ impl Ledger {
     /// What frequency corrections and slews have added to the clock by `at` since the start.
     #[must_use]
     pub fn correction(&self, at: Instant) -> NtpDuration {
-        self.drifted(at) + self.slewed(at)
+        self.segment(at).map_or(NtpDuration::ZERO, |segment| segment.drifted(at) + segment.slewed(at))
     }
 
     /// The part of [`correction`](Self::correction) by frequency.

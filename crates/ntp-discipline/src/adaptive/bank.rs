@@ -166,10 +166,7 @@ impl Mixture {
 
     /// Of the members that carry weight: what planning goes by.
     pub(crate) fn heavy(members: &[Estimate; MEMBERS], weights: &[f64; MEMBERS]) -> Self {
-        let heavy = weights.map(|weight| if weight < COUNTS { 0.0 } else { weight });
-        // Ten members: the heaviest has a tenth at the least, so something is kept.
-        let kept: f64 = heavy.iter().sum();
-        Self::new(members, &heavy.map(|weight| weight / kept.max(f64::MIN_POSITIVE)))
+        Self::new(members, &heavy(weights))
     }
 
     /// Mean and covariance `elapsed` seconds on.
@@ -339,6 +336,14 @@ pub(crate) fn fall_behind(ln_weights: &mut [f64], most: f64) {
 /// Whether a member at this log weight is to be started anew.
 pub(crate) fn is_lost(ln_weight: f64) -> bool {
     ln_weight < -RESTART
+}
+
+/// The weights of those that count, which sum to one; nothing for the others.
+pub(crate) fn heavy(weights: &[f64; MEMBERS]) -> [f64; MEMBERS] {
+    let heavy = weights.map(|weight| if weight < COUNTS { 0.0 } else { weight });
+    // Ten members: the heaviest has a tenth at the least, so something is kept.
+    let kept: f64 = heavy.iter().sum();
+    heavy.map(|weight| weight / kept.max(f64::MIN_POSITIVE))
 }
 
 /// Weights that sum to one.

@@ -74,20 +74,27 @@ impl<const N: usize> Engine<N> {
 
     /// A sample's offset and delay by the raw clock: what steering did while it was under way is taken out.
     fn by_the_raw_clock(&mut self, sample: &Sample) -> (f64, f64) {
-        let ledger = &self.ledger;
-        let between = ledger.correction(sample.sent).half() + ledger.correction(sample.received).half();
-        let offset = between + sample.offset;
+        let (sent, received) = (self.ledger.correction(sample.sent), self.ledger.correction(sample.received));
+        let offset = sent.half() + received.half() + sample.offset;
         let origin = *self.origin.get_or_insert(offset);
-        let gained = (ledger.correction(sample.received) - ledger.correction(sample.sent)).to_seconds_f64();
+        let gained = (received - sent).to_seconds_f64();
         let elapsed = sample.received.since(sample.sent).as_secs_f64();
         // As a ratio it is right also where the raw clock is steered too, as in a preloaded simulator.
         let rate = if elapsed > 0.0 { within(gained / elapsed, -0.5, 0.5) } else { 0.0 };
         ((offset - origin).to_seconds_f64(), (sample.delay.to_seconds_f64() / (1.0 + rate)).max(0.0))
     }
 
-    fn steer(&mut self, sources: &[Source], plan: Option<&Mixture>, poll: Poll, now: Instant) -> Decision {
+    /// The clock itself stands at `clock`.
+    fn steer(
+        &mut self,
+        sources: &[Source],
+        plan: Option<&Mixture>,
+        poll: Poll,
+        clock: NtpDuration,
+        now: Instant,
+    ) -> Decision {
         let Some(estimate) = self.fusion.estimate(sources, now) else { return Decision::hold(poll) };
-        let offset = NtpDuration::from_seconds_f64(estimate.offset) - self.corrected(now);
+        let offset = NtpDuration::from_seconds_f64(estimate.offset) - clock;
         let leave = match self.governor.admit(offset, self.fusion.heard(sources, now), now) {
             Ok(leave) => leave,
             Err(refusal) => return Decision::refused(refusal, poll),
@@ -160,8 +167,9 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         let known = self.fusion.frequency().unwrap_or(self.preset);
         let Some(source) = sources.get_mut(index) else { return Decision::hold(poll) };
         let taken = source.take(sample, offset, delay, known);
-        let clock = self.corrected(now).to_seconds_f64();
-        let fused = self.fusion.handle_sample(sources, index, &taken, self.governor.policy(), clock, now);
+        let clock = self.corrected(now);
+        let policy = self.governor.policy();
+        let fused = self.fusion.handle_sample(sources, index, &taken, policy, clock.to_seconds_f64(), now);
         let plan = self.fusion.plan(sources, now);
         let poll = self.plan_poll(sources, index, &taken, plan.as_ref());
         if self.fusion.is_surprised(sources, index) {
@@ -171,7 +179,7 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
             }
         }
         match fused {
-            Fused::Yes => self.steer(sources, plan.as_ref(), poll, now),
+            Fused::Yes => self.steer(sources, plan.as_ref(), poll, clock, now),
             Fused::No => Decision::hold(poll),
             Fused::NoMajority(candidates) => Decision::refused(Refusal::NoMajority { candidates }, poll),
         }

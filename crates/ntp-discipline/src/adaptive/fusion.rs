@@ -108,7 +108,7 @@ impl<const N: usize> Fusion<N> {
     pub(super) fn plan(&self, sources: &[Source], now: Instant) -> Option<Mixture> {
         match &self.joint {
             Some(joint) => Some(joint.plan(&self.as_members(sources, true, now), now.since(self.at).as_secs_f64())),
-            None => self.led(sources).map(|source| source.witness.plan(now.since(source.at).as_secs_f64())),
+            None => self.led(sources).map(|source| source.plan(now)),
         }
     }
 
@@ -345,7 +345,9 @@ impl<const N: usize> Fusion<N> {
         let late = self.at.since(at).as_secs_f64();
         self.at = self.at.max(at);
         let mut observation = *observation;
-        observation.offset += late * joint.estimate(0.0).frequency;
+        if late > 0.0 {
+            observation.offset += late * joint.estimate(0.0).frequency;
+        }
         let (mean, variance) = joint.measured(index);
         let deviation = libm::sqrt(variance + observation.softness * observation.softness);
         if !alone && (observation.offset - mean).abs() > observation.half_width + MISFIT * deviation {

@@ -3,7 +3,7 @@
 //! A source's offset is x + bᵢ: its asymmetry, its server's error. x and the mean of the biases cannot be told apart by
 //! data; the biases' prior, a part κ of each delay, and the gauge below hold the level.
 
-use super::bank::{is_lost, normalize, weights, Estimate, Mixture, Walk, LEAST_VARIANCE, MEMBERS};
+use super::bank::{heavy, is_lost, normalize, weights, Estimate, Mixture, Walk, LEAST_VARIANCE, MEMBERS};
 use super::observation::Observation;
 
 /// Likelihoods are forgotten by this factor per sample.
@@ -87,6 +87,24 @@ impl<const N: usize> Filter<N> {
         (self.core.offset + at(&self.bias), variance.max(rounding).max(LEAST_VARIANCE))
     }
 
+    /// What the sources measure on average, by their shares.
+    fn average(&self, shares: &[f64; N]) -> Estimate {
+        let sum = |values: &[f64; N]| values.iter().zip(shares).map(|(v, s)| v * s).sum::<f64>();
+        // The covariance is symmetric to the bit: its columns, which can be summed together, are its rows.
+        let mut sums = [0.0; N];
+        for (column, share) in self.biases.iter().zip(shares).take(self.used) {
+            for (sum, value) in sums.iter_mut().zip(column) {
+                *sum += value * share;
+            }
+        }
+        Estimate {
+            offset: self.core.offset + sum(&self.bias),
+            xx: (self.core.xx + 2.0 * sum(&self.x_bias) + sum(&sums)).max(LEAST_VARIANCE),
+            xf: self.core.xf + sum(&self.f_bias),
+            ..self.core
+        }
+    }
+
     /// What source `i` measures moves by `shift` and gets variance `left`; all else follows by regression.
     fn absorb(&mut self, i: usize, variance: f64, shift: f64, left: f64) {
         let at = |values: &[f64; N]| values.get(i).copied().unwrap_or_default();
@@ -152,6 +170,8 @@ pub(crate) struct Joint<const N: usize> {
     ln_heard: [f64; MEMBERS],
     samples: u32,
     walks: [f64; N],
+    /// All of them as one, where that is worked out: until one of them moves.
+    merged: Option<Mixture>,
 }
 
 impl<const N: usize> Joint<N> {
@@ -182,8 +202,14 @@ impl<const N: usize> Joint<N> {
             let shift = (member.offset - mean) * variance / (variance + noise);
             filter.absorb(i, variance, shift, variance * noise / (variance + noise));
         }
-        let mut joint =
-            Self { filters: [filter; MEMBERS], ln_own: [0.0; MEMBERS], ln_heard: [0.0; MEMBERS], samples: 0, walks };
+        let mut joint = Self {
+            filters: [filter; MEMBERS],
+            ln_own: [0.0; MEMBERS],
+            ln_heard: [0.0; MEMBERS],
+            samples: 0,
+            walks,
+            merged: None,
+        };
         joint.hear(members);
         joint
     }
@@ -206,6 +232,7 @@ impl<const N: usize> Joint<N> {
 
     /// One more member, its bias unknown.
     pub(crate) fn join(&mut self, i: usize, member: &Member) {
+        self.merged = None;
         for filter in &mut self.filters {
             filter.free(i, 0.0, member.bias_deviation * member.bias_deviation);
         }
@@ -216,6 +243,7 @@ impl<const N: usize> Joint<N> {
 
     /// One member less: its bias says nothing any more.
     pub(crate) fn dismiss(&mut self, i: usize) {
+        self.merged = None;
         for filter in &mut self.filters {
             filter.free(i, 0.0, 0.0);
         }
@@ -226,6 +254,7 @@ impl<const N: usize> Joint<N> {
 
     /// Goes `elapsed` seconds on.
     pub(crate) fn predict(&mut self, elapsed: f64) {
+        self.merged = None;
         for (filter, walk) in self.filters.iter_mut().zip(&Walk::each(elapsed)) {
             filter.predict(walk, &self.walks);
         }
@@ -242,6 +271,7 @@ impl<const N: usize> Joint<N> {
 
     /// Takes in a sample of member `i` taken now.
     pub(crate) fn update(&mut self, i: usize, observation: &Observation) {
+        self.merged = None;
         self.samples = self.samples.saturating_add(1);
         let measured = self.each(|filter| filter.measured(i));
         let posteriors = observation.likelihood().posteriors(&measured);
@@ -277,6 +307,7 @@ impl<const N: usize> Joint<N> {
         #[allow(clippy::cast_precision_loss)] // a count of sources
         let count = members.iter().flatten().count().max(1) as f64;
         self.ln_heard = sums.map(|sum| sum / count);
+        self.merged = None;
     }
 
     fn weights(&self) -> [f64; MEMBERS] {
@@ -318,6 +349,8 @@ impl<const N: usize> Joint<N> {
                 }
             }
         }
+        self.merged = None;
+        self.merged = Some(self.merged());
     }
 
     /// The biases.
@@ -334,7 +367,11 @@ impl<const N: usize> Joint<N> {
 
     /// Offset and frequency `elapsed` seconds on.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
-        Mixture::new(&self.each(|filter| filter.core), &self.weights()).after(elapsed)
+        self.merged().after(elapsed)
+    }
+
+    fn merged(&self) -> Mixture {
+        self.merged.unwrap_or_else(|| Mixture::new(&self.each(|filter| filter.core), &self.weights()))
     }
 
     /// The same for planning: of what the members measure on average, because the level's uncertainty does not grow.
@@ -342,17 +379,12 @@ impl<const N: usize> Joint<N> {
         let weight = |m: &Option<Member>| m.map_or(0.0, |m| 1.0 / (m.deviation * m.deviation).max(LEAST_VARIANCE));
         let total: f64 = members.iter().map(weight).sum::<f64>().max(f64::MIN_POSITIVE);
         let shares: [f64; N] = core::array::from_fn(|i| members.get(i).map_or(0.0, weight) / total);
-        let measured = self.each(|filter| {
-            let sum = |values: &[f64; N]| values.iter().zip(&shares).map(|(v, s)| v * s).sum::<f64>();
-            let biases: f64 = filter.biases.iter().zip(&shares).take(filter.used).map(|(row, s)| s * sum(row)).sum();
-            Estimate {
-                offset: filter.core.offset + sum(&filter.bias),
-                xx: (filter.core.xx + 2.0 * sum(&filter.x_bias) + biases).max(LEAST_VARIANCE),
-                xf: filter.core.xf + sum(&filter.f_bias),
-                ..filter.core
-            }
-        });
-        Mixture::heavy(&measured, &self.weights()).moved(elapsed)
+        let weights = heavy(&self.weights());
+        let mut measured = [Estimate::default(); MEMBERS];
+        for ((measured, filter), _) in measured.iter_mut().zip(&self.filters).zip(weights).filter(|each| each.1 > 0.0) {
+            *measured = filter.average(&shares);
+        }
+        Mixture::new(&measured, &weights).moved(elapsed)
     }
 
     fn each<T: Copy + Default>(&self, pick: impl Fn(&Filter<N>) -> T) -> [T; MEMBERS] {

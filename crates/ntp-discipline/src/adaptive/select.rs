@@ -248,8 +248,14 @@ fn among<'a, const N: usize>(
 /// Marzullo's deepest overlap: how many of the voters' intervals meet, and which. Among equally deep ones the nearest
 /// to `near`, else the narrowest.
 fn deepest<const N: usize>(intervals: &[(f64, f64); N], voters: &[bool; N], near: Option<f64>) -> (usize, [bool; N]) {
+    let those = || intervals.iter().zip(voters).filter(|(_, &is)| is).map(|(interval, _)| *interval);
+    let last_start = those().map(|(start, _)| start).fold(f64::NEG_INFINITY, f64::max);
+    let first_end = those().map(|(_, end)| end).fold(f64::INFINITY, f64::min);
+    if last_start <= first_end {
+        return (those().count(), *voters);
+    }
     let mut best = (0, f64::INFINITY, [false; N]);
-    for (&(start, _), _) in intervals.iter().zip(voters).filter(|(_, &is)| is) {
+    for (start, _) in those() {
         // A deepest overlap begins where one of its intervals begins.
         let meets = keep(voters, |i| intervals.get(i).is_some_and(|&(low, high)| low <= start && start <= high));
         let depth = meets.iter().filter(|&&is| is).count();

@@ -5,7 +5,7 @@ use ntp_types::{Instant, NtpDuration, Poll, Reference};
 use crate::engine::SourceOptions;
 use crate::sample::{Sample, ServerState};
 
-use super::bank::Estimate;
+use super::bank::{Estimate, Mixture};
 use super::observation::Observation;
 use super::path::Path;
 use super::planner::Planner;
@@ -29,6 +29,8 @@ pub struct Source {
     pub(crate) witness: Witness,
     /// The instant the witness stands at.
     pub(crate) at: Instant,
+    /// What carries weight of it there.
+    heavy: Mixture,
     pub(crate) planner: Planner,
     pub(crate) reach: u8,
     /// Requests since the last sample.
@@ -135,6 +137,7 @@ impl Default for Source {
             path: Path::new(),
             witness: Witness::new(),
             at: Instant::ZERO,
+            heavy: Mixture::default(),
             planner: Planner::new(Poll::DEFAULT_MIN),
             reach: 0,
             unanswered: 0,
@@ -181,6 +184,12 @@ impl Source {
     ///
     /// `frequency` is what is known of the raw clock's frequency from elsewhere, with its variance.
     pub(crate) fn take(&mut self, sample: &Sample, offset: f64, delay: f64, frequency: (f64, f64)) -> Taken {
+        let taken = self.weigh(sample, offset, delay, frequency);
+        self.heavy = self.witness.heavy();
+        taken
+    }
+
+    fn weigh(&mut self, sample: &Sample, offset: f64, delay: f64, frequency: (f64, f64)) -> Taken {
         let at = sample.at();
         self.server = sample.server;
         self.last = Some(*sample);
@@ -275,6 +284,11 @@ impl Source {
     /// The witness's estimate at `now`.
     pub(crate) fn estimate(&self, now: Instant) -> Estimate {
         self.witness.estimate(now.since(self.at).as_secs_f64())
+    }
+
+    /// What carries weight of the witness, at `now`: for planning.
+    pub(crate) fn plan(&self, now: Instant) -> Mixture {
+        self.heavy.moved(now.since(self.at).as_secs_f64())
     }
 
     /// Half the path's delay and the server's own root distance: how far its time can be from true time.

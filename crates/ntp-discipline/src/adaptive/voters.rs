@@ -87,11 +87,7 @@ pub(super) fn smeared(sources: &[Source], policy: &Policy) -> bool {
 /// A source as the joint estimate sees it: by those of its filters that carry weight while it answers and our clock is
 /// steady. The others, extrapolated between two polls, would make of a near source one as vague as any.
 pub(super) fn as_member(source: &Source, asymmetry: Asymmetry, is_steady: bool, now: Instant) -> Member {
-    let estimate = if is_steady && !source.is_silent(now) {
-        source.witness.plan(now.since(source.at).as_secs_f64()).now
-    } else {
-        source.estimate(now)
-    };
+    let estimate = if is_steady && !source.is_silent(now) { source.plan(now).now } else { source.estimate(now) };
     Member {
         offset: estimate.offset,
         deviation: MARGIN * libm::sqrt(estimate.xx),

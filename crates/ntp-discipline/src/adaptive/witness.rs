@@ -68,6 +68,8 @@ struct Hypothesis {
 pub(crate) struct Witness {
     /// In order of their bases, which lie `spacing` apart; then the one of queues that are never empty.
     each: [Hypothesis; HYPOTHESES],
+    /// Their weights, which sum to one.
+    weights: [f64; HYPOTHESES],
     spacing: f64,
     /// All of them together, and as one.
     merged: Bank,
@@ -85,8 +87,8 @@ impl Witness {
         if let Some(last) = each.last_mut() {
             last.filled = true;
         }
-        let believed = bank.mixture();
-        Self { each, spacing: 0.0, merged: bank, believed, elapsed: 0.0, challenger: None }
+        let (weights, believed) = (weights(&each), bank.mixture());
+        Self { each, weights, spacing: 0.0, merged: bank, believed, elapsed: 0.0, challenger: None }
     }
 
     /// To be fed the same samples once more, from `start` on: where the bases lie and something of the queues is kept.
@@ -101,6 +103,7 @@ impl Witness {
             hypothesis.queues.relearn(path.spread());
             hypothesis.ln_weight = 0.0;
         }
+        self.weights = weights(&self.each);
     }
 
     /// As if nothing had been absorbed.
@@ -143,8 +146,7 @@ impl Witness {
             somewhere.spread_out(path);
             return somewhere.assess(offset, delay, path);
         }
-        let weights = self.weights();
-        let each = || self.each.iter().zip(weights);
+        let each = || self.each.iter().zip(self.weights);
         let believed = self.believed.now;
         let Some((heaviest, _)) = each().max_by(|a, b| a.1.total_cmp(&b.1)) else { return Observation::default() };
         if heaviest.filled {
@@ -183,10 +185,10 @@ impl Witness {
         for hypothesis in &mut self.each {
             hypothesis.ln_weight = within(hypothesis.ln_weight - best, -FLOOR, FLOOR);
         }
+        self.weights = weights(&self.each);
         self.refine(path);
-        let weights = self.weights();
         if !self.has_jumped(&heaviest.1, heaviest.2) {
-            self.merged.merge(self.each.iter().map(|hypothesis| &hypothesis.bank).zip(weights));
+            self.merged.merge(self.each.iter().map(|hypothesis| &hypothesis.bank).zip(self.weights));
             self.believed = self.merged.mixture();
         }
     }
@@ -225,9 +227,9 @@ impl Witness {
         self.believed.now.offset
     }
 
-    /// What carries weight, `elapsed` seconds on.
-    pub(crate) fn plan(&self, elapsed: f64) -> Mixture {
-        self.merged.heavy().moved(elapsed)
+    /// What carries weight.
+    pub(crate) fn heavy(&self) -> Mixture {
+        self.merged.heavy()
     }
 
     /// Log weights of the assumed wanders.
@@ -244,13 +246,6 @@ impl Witness {
         SOFTNESS * self.spacing + STAMP_NOISE
     }
 
-    fn weights(&self) -> [f64; HYPOTHESES] {
-        let weights = self.each.map(|hypothesis| exp(hypothesis.ln_weight));
-        let total: f64 = weights.iter().sum();
-        // The best base has weight one, so the total is no less.
-        weights.map(|weight| weight / total)
-    }
-
     /// Both ends of the grid, half a spacing outside the outermost bases.
     fn ends(&self) -> (f64, f64) {
         let [first, .., last, _] = &self.each;
@@ -263,6 +258,7 @@ impl Witness {
         for hypothesis in &mut self.each {
             hypothesis.ln_weight = 0.0;
         }
+        self.weights = weights(&self.each);
     }
 
     fn place(&mut self, low: f64, high: f64) {
@@ -282,8 +278,8 @@ impl Witness {
 
     /// Widens the grid where it ends too soon, narrows it when the base is known better.
     fn refine(&mut self, path: &Path) {
-        let (weights, (low, high)) = (self.weights(), self.ends());
-        let [grid @ .., _]: [f64; HYPOTHESES] = weights;
+        let (low, high) = self.ends();
+        let [grid @ .., _]: [f64; HYPOTHESES] = self.weights;
         let total: f64 = grid.iter().sum();
         let grid = grid.map(|weight| weight / total);
         let [first, .., last] = grid;
@@ -319,7 +315,19 @@ impl Witness {
                 hypothesis.ln_weight = a.ln_weight + part * (b.ln_weight - a.ln_weight);
             }
         }
+        self.weights = weights(&self.each);
     }
+}
+
+/// Of hypotheses by their log weights; they sum to one.
+fn weights(each: &[Hypothesis; HYPOTHESES]) -> [f64; HYPOTHESES] {
+    let mut weights = [0.0; HYPOTHESES];
+    for (weight, hypothesis) in weights.iter_mut().zip(each) {
+        *weight = exp(hypothesis.ln_weight);
+    }
+    let total: f64 = weights.iter().sum();
+    // The best base has weight one, so the total is no less.
+    weights.map(|weight| weight / total)
 }
 
 /// How many weights at the start sum to nothing that counts.
