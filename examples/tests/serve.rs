@@ -90,7 +90,7 @@ fn what_the_agent_says_is_served() {
     let mut serve = Serve::start(&["--from-agent"]);
     let socket = client(serve.address);
     assert_eq!(ask(&socket, serve.address, 1).unwrap()[1], 0);
-    serve.hear(&format!("{{\"type\":\"event\"}}\nnonsense\n{SYNCHRONIZED}"));
+    serve.hear([b"{\"type\":\"event\"}\nnon\xffsense\n", SYNCHRONIZED.as_bytes()].concat());
     let end = Instant::now() + Duration::from_secs(5);
     for nonce in 2.. {
         let answer = ask(&socket, serve.address, nonce).unwrap();

@@ -14,7 +14,8 @@ pub struct Datagram {
     /// Who sent it. An IPv4 address that reached a dual socket is shown as IPv4.
     pub source: SocketAddr,
     /// The local address that was asked; hand it to [`Socket::send_to`](crate::Socket::send_to) to answer from there.
-    /// `None` without packet info.
+    /// `None` without packet info, and for an IPv6 group, from which nothing can be sent. For one under IPv4, or a
+    /// broadcast, it is the address to answer from.
     pub local: Option<IpAddr>,
     /// Index of the interface it came in by; `None` without packet info.
     pub interface: Option<u32>,

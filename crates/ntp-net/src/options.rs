@@ -148,8 +148,8 @@ impl Options {
         self
     }
 
-    /// Receiving waits for a datagram, at most so long, and sending for room: for a thread that serves this socket
-    /// alone, and needs one system call less for it. By default nothing waits.
+    /// Receiving waits for a datagram, at most so long: for a thread that serves this socket alone, and needs one system
+    /// call less for it. By default nothing waits; sending never does, because what it holds back tells an old time.
     #[must_use]
     pub fn wait(mut self, at_most: Duration) -> Self {
         self.wait = Some(at_most);

@@ -291,7 +291,8 @@ impl Poller {
     /// # Errors
     /// None here.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<Wake> {
-        let end = timeout.map(|timeout| Instant::now() + timeout);
+        // One that is further off than the clock goes is none.
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             for (socket, is_readable) in &mut self.sockets {
                 *is_readable = socket.as_ref().is_some_and(|socket| match socket.peek_from(&mut [0]) {

@@ -95,6 +95,31 @@ fn a_refused_reply_loses_only_itself() {
     }
 }
 
+/// Port 0 is refused by the very error that says of a kernel that it takes no numbers.
+#[test]
+fn a_refused_reply_does_not_end_the_numbers() {
+    let socket = bound(V4, &Options::new().transmit_stamps(true));
+    let (good, bad) = (socket.local_addr().unwrap(), SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut batch = Batch::new(8, 4);
+    for order in [&[bad, good][..], &[good, bad, good, good], &[good, bad, bad, good], &[bad, bad]] {
+        batch.clear();
+        for (position, &to) in order.iter().enumerate() {
+            assert!(batch.push(&socket, to, None, |_| 4));
+            batch.stamp(position);
+        }
+        // Another user of the socket, whose datagram the kernel counts where it counts.
+        let id = socket.send_stamped(b"x", good, None).unwrap().unwrap();
+        let sent = socket.send_batch(&mut batch).sent;
+        let mut ids = vec![id];
+        ids.extend(batch.stamps().iter().map(|&(_, id)| id));
+        assert_eq!((sent, ids.len()), (order.iter().filter(|&&to| to == good).count(), sent + 1));
+        for id in ids {
+            let Event::Transmitted(left) = socket.next_event(&mut []).unwrap() else { panic!("not a stamp") };
+            assert_eq!(left.id, id);
+        }
+    }
+}
+
 #[test]
 fn the_stamped_reply_is_stamped_between_its_neighbours() {
     let server = bound(V4, &Options::new().transmit_stamps(true));

@@ -3,9 +3,9 @@
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ntp_net::{Batch, Event, Options, Poller, Reach, Socket, Unreachable};
 
@@ -227,6 +227,49 @@ fn a_request_from_port_zero_costs_only_its_own_answer() {
     }
 }
 
+/// An address of one link only, which somebody from elsewhere asks, and a group, from which nothing can be sent.
+#[test]
+fn who_asks_a_link_local_address_or_a_group_is_answered() {
+    if !inside("who_asks_a_link_local_address_or_a_group_is_answered") {
+        return;
+    }
+    ip("link set lo up");
+    ip("-6 address add fd00::5/128 dev lo nodad");
+    ip("link add near type veth peer name end");
+    ip("link set near addrgenmode none");
+    ip("-6 address add fe80::1/64 dev near nodad");
+    ip("link set end up");
+    ip("link set near up");
+    let shown = Command::new("ip").args(["-o", "link", "show", "near"]).output().unwrap().stdout;
+    let interface: u32 = String::from_utf8(shown).unwrap().split(':').next().unwrap().parse().unwrap();
+    let server = bound("[::]:0", &Options::new().errors(false));
+    let port = server.local_addr().unwrap().port();
+    let mut batch = Batch::new(8, 48);
+    for (from, to, scope) in [
+        ("[fd00::5]:0", "fe80::1", interface),
+        ("[fe80::1]:0", "fe80::1", interface),
+        ("[fd00::5]:0", "ff02::1", interface),
+        ("[fd00::5]:0", "fd00::5", 0),
+    ] {
+        let from = match from.parse().unwrap() {
+            SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), 0, 0, if from.contains("fe80") { scope } else { 0 }),
+            SocketAddr::V4(_) => panic!("an IPv6 address"),
+        };
+        let client = Socket::bind(from.into(), &Options::new()).unwrap();
+        let to = SocketAddrV6::new(to.parse().unwrap(), port, 0, scope);
+        client.send_to(&[1; 48], to.into(), None).unwrap();
+        // Both ends of the link are here, and both may belong to the group.
+        let received = server.receive_batch(&mut batch).unwrap();
+        batch.respond(|datagram, _| Some(datagram.len));
+        let report = server.send_batch(&mut batch);
+        assert_eq!((report.sent, report.error), (received, None), "{from} asks {to}");
+        let answer = client.receive_within(&mut [0; 48], SECOND).unwrap().unwrap();
+        if !to.ip().is_multicast() {
+            assert_eq!(answer.source.ip(), IpAddr::from(*to.ip()));
+        }
+    }
+}
+
 /// Tells the class and hop limit of one datagram as the receiver's kernel saw them, under the family whose number is given
 /// with those of its options and messages.
 const WITH_CLASS: &str = "
@@ -308,10 +351,19 @@ fn a_full_send_buffer_is_told_and_lived_through() {
     ip("link add near type veth peer name end");
     ip("address add 10.1.0.1/24 dev near");
     ip("link set end up");
-    ip("link set near up");
     // The kernel gives more, but not much.
-    let server = bound("0.0.0.0:0", &Options::new().errors(false).send_buffer(1));
+    let little = Options::new().errors(false).send_buffer(1);
+    for options in [little.clone(), little.wait(Duration::from_secs(5))] {
+        ip("link set near up");
+        fills_up(&options);
+        ip("link set near down");
+    }
+}
+
+fn fills_up(options: &Options) {
+    let server = bound("0.0.0.0:0", options);
     let client = bound("127.0.0.1:0", &Options::new());
+    let start = Instant::now();
     let mut batch = Batch::new(64, 48);
     for _ in 0..64 {
         assert!(batch.push(&server, "10.1.0.9:9".parse().unwrap(), None, |_| 48));
@@ -321,6 +373,7 @@ fn a_full_send_buffer_is_told_and_lived_through() {
     assert_eq!((report.sent + report.blocked, report.refused), (64, 0));
     let error = server.send_to(b"x", client.local_addr().unwrap(), None).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    assert!(start.elapsed() < Duration::from_secs(1), "nobody waits for room: {:?}", start.elapsed());
     ip("link set near down");
     server.send_to(b"x", client.local_addr().unwrap(), None).unwrap();
     assert!(client.receive_within(&mut [0; 4], SECOND).unwrap().is_some());

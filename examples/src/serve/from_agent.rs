@@ -21,6 +21,8 @@ use super::PRECISION;
 
 /// How often a file is looked at again after its end.
 const LOOK: Duration = Duration::from_millis(500);
+/// Octets of the longest line that is read: more than a thousand sources.
+const LONGEST: usize = 1 << 20;
 
 pub(super) type Lines = Box<dyn BufRead + Send>;
 
@@ -39,23 +41,64 @@ pub(super) fn open(path: &Path) -> io::Result<Lines> {
 pub(super) fn follow(mut lines: Lines, shared: &Arc<Shared>) {
     let shared = Arc::clone(shared);
     thread::spawn(move || {
-        let mut line = String::new();
+        let mut line = Line::default();
         loop {
-            match lines.read_line(&mut line) {
-                Ok(0) => thread::sleep(LOOK),
-                Ok(_) if line.ends_with('\n') => {
-                    let object = serde_json::from_str(&line).unwrap_or(Value::Null);
+            match line.read(&mut lines) {
+                Ok(true) => {
+                    let object = serde_json::from_slice(line.octets()).unwrap_or(Value::Null);
                     if let Some(clock) = clock(&object, shared.now()) {
                         shared.set_clock(clock, monitor(&object));
                     }
-                    line.clear();
                 }
-                // A line that is still being written.
-                Ok(_) => {}
+                Ok(false) => thread::sleep(LOOK),
                 Err(error) => return eprintln!("ntp-serve: the agent's lines: {error}"),
             }
         }
     });
+}
+
+/// A line that comes in piece by piece, in a bounded amount of memory.
+#[derive(Debug, Default)]
+struct Line {
+    octets: Vec<u8>,
+    is_whole: bool,
+}
+
+impl Line {
+    /// Reads on, into the next line once this one is whole; false where more has yet to be written.
+    fn read(&mut self, lines: &mut impl BufRead) -> io::Result<bool> {
+        if std::mem::take(&mut self.is_whole) {
+            self.octets.clear();
+        }
+        while !self.is_whole {
+            let piece = match lines.fill_buf() {
+                Ok([]) => return Ok(false),
+                Ok(piece) => piece,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => continue,
+                    io::ErrorKind::WouldBlock => return Ok(false),
+                    _ => return Err(error),
+                },
+            };
+            let end = piece.iter().position(|&octet| octet == b'\n');
+            let len = end.map_or(piece.len(), |end| end + 1);
+            // One more than the longest has: enough to tell that it is too long.
+            let room = (LONGEST + 1).saturating_sub(self.octets.len());
+            self.octets.extend(piece.iter().take(len.min(room)));
+            lines.consume(len);
+            self.is_whole = end.is_some();
+        }
+        Ok(true)
+    }
+
+    /// The whole line; nothing of one that is too long.
+    fn octets(&self) -> &[u8] {
+        if self.octets.len() > LONGEST {
+            &[]
+        } else {
+            &self.octets
+        }
+    }
 }
 
 /// The clock of a status line; `None` for any other line.
@@ -155,6 +198,43 @@ fn peer(source: &Value, id: u16) -> Option<PeerReport> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Comes in pieces, and is interrupted and empty now and then.
+    struct Pieces<'a>(Vec<&'a [u8]>, usize);
+
+    impl io::Read for Pieces<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.1 += 1;
+            match (self.1 % 4, self.0.first_mut()) {
+                (1, _) => Err(io::ErrorKind::Interrupted.into()),
+                (2, _) => Err(io::ErrorKind::WouldBlock.into()),
+                (3, _) | (_, None) => Ok(0),
+                (_, Some(piece)) => {
+                    let len = io::Read::read(piece, buffer)?;
+                    self.0.retain(|piece| !piece.is_empty());
+                    Ok(len)
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lines_come_in_pieces_and_one_without_end_takes_no_memory() {
+        let long = vec![b'x'; 3 * LONGEST];
+        let pieces = vec![&b"one\ntw"[..], b"o\n", &long, b"\nthr\xffee\n", &long[..LONGEST - 1], b"\nlast"];
+        let mut lines = BufReader::new(Pieces(pieces, 0));
+        let mut line = Line::default();
+        let mut found = Vec::new();
+        while !lines.get_ref().0.is_empty() || !lines.buffer().is_empty() {
+            if line.read(&mut lines).unwrap() {
+                found.push((line.octets().len(), line.octets().first().copied()));
+            }
+            assert!(line.octets.capacity() <= 2 * LONGEST + 2, "{}", line.octets.capacity());
+        }
+        let (o, t, x) = (Some(b'o'), Some(b't'), Some(b'x'));
+        assert_eq!(found, [(4, o), (4, t), (0, None), (7, t), (LONGEST, x)]);
+        assert_eq!(line.octets(), b"last");
+    }
 
     #[test]
     fn a_status_line_is_a_clock_and_others_are_not() {

@@ -16,10 +16,10 @@ pub(crate) struct Serve {
 
 impl Serve {
     /// From the agent.
-    pub(crate) fn hear(&mut self, lines: &str) {
+    pub(crate) fn hear(&mut self, lines: impl AsRef<[u8]>) {
         let pipe = self.child.stdin.as_mut().unwrap();
-        writeln!(pipe, "{lines}").unwrap();
-        pipe.flush().unwrap();
+        pipe.write_all(lines.as_ref()).unwrap();
+        pipe.write_all(b"\n").unwrap();
     }
 
     pub(crate) fn start(arguments: &[&str]) -> Self {

@@ -110,7 +110,7 @@ impl Batch {
             let control_len = match datagram.local {
                 Some(local) => {
                     let mut writer = Writer::new(self.messages.control_out(index));
-                    writer.source(local, self.family);
+                    writer.source(local, datagram.interface, self.family);
                     writer.len()
                 }
                 None => 0,
@@ -157,7 +157,7 @@ impl Batch {
         let len = write(self.messages.payload_mut(index));
         let mut writer = Writer::new(self.messages.control_out(index));
         if let Some(from) = from {
-            writer.source(from, socket.family);
+            writer.source(from, None, socket.family);
         }
         let control_len = writer.len();
         self.messages.reply(index, index, len, control_len);
@@ -209,7 +209,16 @@ impl Batch {
         &self.stamps
     }
 
-    /// Writes the stamp's control messages behind the source address; with `number`, the kernel is told our count.
+    /// Asks for the stamps from `place` on; where they are numbered, the kernel is told our count.
+    fn write_stamps(&mut self, place: usize, flags: u32, is_numbered: bool) {
+        for place in place..self.stamps.len() {
+            if let Some(&(position, id)) = self.stamps.get(place) {
+                self.write_stamp(position, flags, is_numbered.then_some(id));
+            }
+        }
+    }
+
+    /// Writes the stamp's control messages behind the source address.
     fn write_stamp(&mut self, position: usize, flags: u32, number: Option<TransmitId>) {
         let Some(index) = self.replies.get(position).map(|&index| usize::from(index)) else { return };
         let (len, control_len) = self.messages.out_lens(position);
@@ -264,23 +273,27 @@ impl Socket {
             let id = TransmitId(state.next);
             state.next = state.next.wrapping_add(1);
             batch.stamps.push((position.into(), id));
-            batch.write_stamp(position.into(), self.transmit_flags, state.numbered.then_some(id));
         }
+        batch.write_stamps(0, self.transmit_flags, state.numbered);
         let mut is_counted = true;
+        let mut tried = None;
         let report = self.send_from(batch, 0, total, |batch, at, error| {
             let Some(first) = batch.stamps.iter().position(|&(position, _)| position == at) else { return false };
             if state.numbered && error == Some(libc::EINVAL) {
                 // Either this reply or the number is refused: without the number it shows which.
                 state.numbered = false;
                 state.base = batch.stamps.get(first).map_or(0, |&(_, id)| id.0);
-                for place in first..batch.stamps.len() {
-                    if let Some(&(position, _)) = batch.stamps.get(place) {
-                        batch.write_stamp(position, self.transmit_flags, None);
-                    }
-                }
+                batch.write_stamps(first, self.transmit_flags, false);
+                tried = Some(at);
                 return true;
             }
             batch.stamps.remove(first);
+            if tried == Some(at) {
+                // It was the reply.
+                state.numbered = true;
+                let _ = self.restart_count();
+                batch.write_stamps(first, self.transmit_flags, true);
+            }
             is_counted = false;
             false
         });

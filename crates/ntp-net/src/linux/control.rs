@@ -123,7 +123,7 @@ impl Ancillary {
     #[inline]
     fn packet_info_v6(&mut self, data: &[u8]) {
         if let Some((octets, rest)) = data.split_first_chunk::<16>() {
-            self.local = Some(unmapped(Ipv6Addr::from(*octets)));
+            self.local = Some(Ipv6Addr::from(*octets)).filter(|ip| !ip.is_multicast()).map(unmapped);
             self.interface =
                 rest.first_chunk::<4>().map(|index| u32::from_ne_bytes(*index)).filter(|&index| index != 0);
         }
@@ -197,10 +197,11 @@ impl<'a> Writer<'a> {
         self.len = start + HEADER + D;
     }
 
-    /// Send from this local address, over whichever interface the route takes. An IPv4 address has IPv4's message on an IPv6
-    /// socket too, where it goes with a mapped destination.
+    /// Send from this local address, over whichever interface the route takes, but for a link-local one: that is an address
+    /// on its own `interface` only. An IPv4 address has IPv4's message on an IPv6 socket too, where it goes with a mapped
+    /// destination.
     #[inline]
-    pub(super) fn source(&mut self, ip: IpAddr, family: Family) {
+    pub(super) fn source(&mut self, ip: IpAddr, interface: Option<u32>, family: Family) {
         match (ip, family) {
             (IpAddr::V4(v4), _) => {
                 let [a, b, c, d] = v4.octets();
@@ -208,8 +209,11 @@ impl<'a> Writer<'a> {
             }
             (IpAddr::V6(v6), Family::V6) => {
                 let mut info = [0; 20];
-                if let Some(place) = info.first_chunk_mut() {
+                if let Some((place, rest)) = info.split_first_chunk_mut() {
                     *place = v6.octets();
+                    if let ([0xfe, 0x80..=0xbf, ..], Some(index)) = (*place, rest.first_chunk_mut()) {
+                        *index = interface.unwrap_or(0).to_ne_bytes();
+                    }
                 }
                 self.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
             }
@@ -328,11 +332,14 @@ mod tests {
             let family = if is_v4_socket { Family::V4 } else { Family::V6 };
             let mut control = Control([0xee; SEND_LEN]);
             let mut writer = Writer::new(&mut control);
-            writer.source(ip, family);
+            writer.source(ip, Some(7), family);
             writer.stamp(flags, Some(id));
             let len = writer.len();
             let expected = (ip.is_ipv4() || !is_v4_socket).then_some(ip);
-            prop_assert_eq!(Ancillary::read(&control.0[..len]).local, expected);
+            let read = Ancillary::read(&control.0[..len]);
+            prop_assert_eq!(read.local, expected.filter(|ip| ip.is_ipv4() || !ip.is_multicast()));
+            let is_link_local = matches!(ip, IpAddr::V6(v6) if v6.segments()[0] & 0xffc0 == 0xfe80);
+            prop_assert_eq!(read.interface, (is_link_local && !is_v4_socket).then_some(7));
             let kinds: Vec<_> = Walk(&control.0[..len]).filter(|m| m.level == libc::SOL_SOCKET).collect();
             prop_assert_eq!(kinds.len(), 2);
             prop_assert_eq!(kinds[0].data, &flags.to_ne_bytes()[..]);
@@ -346,7 +353,7 @@ mod tests {
         for (ip, family) in [("10.1.2.3", Family::V4), ("10.1.2.3", Family::V6), ("fd00::1", Family::V6)] {
             let mut control = Control([0xee; SEND_LEN]);
             let mut writer = Writer::new(&mut control);
-            writer.source(ip.parse().unwrap(), family);
+            writer.source(ip.parse().unwrap(), None, family);
             let len = writer.len();
             assert!((1..=HEADER + 20).contains(&len), "{ip}: {len} octets");
             assert_eq!(source_len(&control.0, len), len);

@@ -112,7 +112,8 @@ impl Socket {
     /// # Errors
     /// As [`receive`](Self::receive), and [`io::ErrorKind::Interrupted`] when a signal came.
     pub fn receive_within(&self, buffer: &mut [u8], timeout: Option<Duration>) -> io::Result<Option<Datagram>> {
-        let end = timeout.map(|timeout| Instant::now() + timeout);
+        // One that is further off than the clock goes is none.
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut poller = Poller::new();
         let place = poller.add(self);
         loop {
@@ -152,7 +153,7 @@ impl Socket {
         let mut control = Control([0; SEND_LEN]);
         let mut writer = Writer::new(&mut control);
         if let Some(from) = from {
-            writer.source(from, self.family);
+            writer.source(from, None, self.family);
         }
         write(&mut writer);
         let len = writer.len();

@@ -21,8 +21,7 @@ pub(super) fn bind(address: SocketAddr, options: &Options) -> Result<Socket, Bin
         && !options.only_v6
         && address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     if let Some(device) = &options.device {
-        sys::set_option(descriptor.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes())
-            .map_err(|source| BindError::Device { address, device: device.clone(), source })?;
+        asked.device(device).map_err(|source| BindError::Device { address, device: device.clone(), source })?;
     }
     granted.reuse_port = options.reuse_port && asked.flag(libc::SOL_SOCKET, libc::SO_REUSEPORT, true);
     asked.buffers(options);
@@ -103,6 +102,14 @@ impl Asked<'_> {
         }
     }
 
+    /// Only the interface of that name. The kernel would cut a name that is too long, and take an empty one for none.
+    fn device(&self, name: &str) -> io::Result<()> {
+        if !(1..libc::IFNAMSIZ).contains(&name.len()) || name.contains('\0') {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        sys::set_option(self.descriptor, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes())
+    }
+
     /// Buffer sizes: beyond the system's limit where privilege allows it, else up to the limit.
     fn buffers(&self, options: &Options) {
         let sizes = [
@@ -116,7 +123,7 @@ impl Asked<'_> {
         }
     }
 
-    /// Lets calls block, with a limit. The limit comes first: without it nothing would end a wait.
+    /// Lets receiving block, with a limit. The limit comes first: without it nothing would end a wait.
     fn wait(&self, at_most: Duration) -> io::Result<()> {
         let seconds = libc::c_long::try_from(at_most.as_secs()).unwrap_or(libc::c_long::MAX);
         // Zero would mean for ever.
@@ -124,7 +131,6 @@ impl Asked<'_> {
         let micros = libc::c_long::try_from(at_most.subsec_micros().max((seconds == 0).into())).unwrap_or(0);
         let value = [seconds.to_ne_bytes(), micros.to_ne_bytes()].concat();
         sys::set_option(self.descriptor, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &value)?;
-        sys::set_option(self.descriptor, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &value)?;
         sys::set_blocking(self.descriptor)
     }
 

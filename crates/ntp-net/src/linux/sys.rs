@@ -118,7 +118,7 @@ pub(super) fn receive(
     Ok(Received { len, control_len, flags: message.msg_flags })
 }
 
-/// `sendmsg` to a name with control messages, either of which may be empty of content but not absent of memory.
+/// `sendmsg` to a name with control messages, either of which may be empty of content but not absent of memory. Never waits.
 pub(super) fn send(descriptor: BorrowedFd<'_>, payload: &[u8], name: &Name, control: &[u8]) -> io::Result<usize> {
     let mut vector = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
     // SAFETY: all zero is a valid msghdr: null pointers with zero lengths.
@@ -132,7 +132,7 @@ pub(super) fn send(descriptor: BorrowedFd<'_>, payload: &[u8], name: &Name, cont
         message.msg_controllen = control.len() as _;
     }
     // SAFETY: sendmsg only reads; name, payload and control are readable for the lengths given and outlive the call.
-    check_len(unsafe { libc::sendmsg(descriptor.as_raw_fd(), &message, 0) })
+    check_len(unsafe { libc::sendmsg(descriptor.as_raw_fd(), &message, libc::MSG_DONTWAIT) })
 }
 
 /// `poll`; a negative timeout waits for ever.
@@ -354,7 +354,7 @@ impl Messages {
         len.min(NAME_LEN as libc::socklen_t)
     }
 
-    /// `sendmmsg` of the replies in positions `from..to`; how many went out before the first that was refused.
+    /// `sendmmsg` of the replies in positions `from..to`; how many went out before the first that was refused. Never waits.
     pub(super) fn send(&mut self, descriptor: BorrowedFd<'_>, from: usize, to: usize) -> io::Result<usize> {
         let to = to.min(self.count());
         let Some(count) = to.checked_sub(from).and_then(|count| u32::try_from(count).ok()).filter(|&count| count > 0)
@@ -363,7 +363,9 @@ impl Messages {
         };
         // SAFETY: `count` headers from `from` on, written by `reply`, whose names, vectors and control buffers are
         // readable for the lengths in them and live as long as `self`.
-        let sent = check(unsafe { libc::sendmmsg(descriptor.as_raw_fd(), self.header_out(from), count, 0) })?;
+        let sent = check(unsafe {
+            libc::sendmmsg(descriptor.as_raw_fd(), self.header_out(from), count, libc::MSG_DONTWAIT as _)
+        })?;
         Ok(usize::try_from(sent).unwrap_or(0))
     }
 }
