@@ -193,6 +193,28 @@ fn privileges_are_dropped() {
     assert!(ended.success() && printed.starts_with("received 19, answers sent 19"), "{printed}");
 }
 
+/// A service manager may start it as somebody who can do a little more than others, for the port's sake.
+#[test]
+fn capabilities_given_with_a_user_are_dropped() {
+    let words = "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps +net_bind_service,+net_raw \
+                 --ambient-caps +net_bind_service,+net_raw";
+    let before: Vec<_> = words.split_whitespace().collect();
+    let program = env!("CARGO_BIN_EXE_ntp-serve");
+    let look = Command::new(before[0]).args(&before[1..]).args([program, "--version"]).output();
+    if !look.is_ok_and(|output| output.status.success()) {
+        return println!("skipped: no setpriv, or it may not give capabilities, or nobody may not run this");
+    }
+    let serve = Serve::start_under(&before, &["--stratum", "5"]);
+    assert!(ask(&client(serve.address), serve.address, 1).is_some());
+    let tasks = fs::read_dir(format!("/proc/{}/task", serve.child.id())).unwrap();
+    for task in tasks {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        for name in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            assert!(status.contains(&format!("{name}\t0000000000000000\n")), "{status}");
+        }
+    }
+}
+
 #[test]
 fn rules_rates_and_metrics() {
     let serve = Serve::start(&["--stratum", "5", "--deny", "127.0.0.1", "--metrics", "127.0.0.1:0"]);
