@@ -154,7 +154,9 @@ fn agreeing_offsets<const N: usize>(
     for voters in [&voters, possible] {
         let (depth, agreeing) = deepest(&fine, voters, near);
         if 2 * depth > count || count == 1 {
-            return tighter(candidates, possible, &fine, (depth, &agreeing), asymmetry).unwrap_or(agreeing);
+            return tighter(candidates, possible, &fine, &agreeing, asymmetry)
+                .filter(|with| 2 * with.iter().filter(|&&is| is).count() > count)
+                .unwrap_or(agreeing);
         }
     }
     match clock {
@@ -166,15 +168,15 @@ fn agreeing_offsets<const N: usize>(
     }
 }
 
-/// Where the source whose delay leaves its path the least asymmetry is not among those that agree, but as many can agree with
-/// it: those. Who differs from it by no more than a longer path explains need be no liar.
+/// Where the source whose delay leaves its path the least asymmetry is not among those that agree: those that can agree with
+/// it. Who differs from it by no more than a longer path explains need be no liar.
 ///
 /// It is one against the tightest of the others; the rest decides by how much better it can be explained without it.
 fn tighter<const N: usize>(
     candidates: &[Candidate; N],
     possible: &[bool; N],
     fine: &[(f64, f64); N],
-    (depth, agreeing): (usize, &[bool; N]),
+    agreeing: &[bool; N],
     asymmetry: Asymmetry,
 ) -> Option<[bool; N]> {
     let ((index, tight), (rival, other)) = (nearest(candidates, possible)?, nearest(candidates, agreeing)?);
@@ -192,8 +194,8 @@ fn tighter<const N: usize>(
     }
     let own = fine.get(index)?;
     let with = keep(possible, |i| fine.get(i).is_some_and(|interval| overlap(interval, own)));
-    let (others, with) = deepest(fine, &with, Some(tight.offset));
-    (others >= depth && with.get(index).copied().unwrap_or(false)).then_some(with)
+    let (_, with) = deepest(fine, &with, Some(tight.offset));
+    with.get(index).copied().unwrap_or(false).then_some(with)
 }
 
 /// The third vote.
