@@ -89,7 +89,12 @@ impl Asymmetry {
         if possible.iter().filter(|&&is| is).count() < 3 {
             return;
         }
-        let differs = |c: &Candidate| ((c.offset - middle).abs() - 1.5 * c.deviation).max(0.0) / c.delay.max(1e-9);
+        // The middle is one of them, and as uncertain as it is.
+        let own = among(candidates, possible).find(|(_, c)| c.offset.total_cmp(&middle).is_eq());
+        let own = own.map_or(0.0, |(_, c)| c.deviation);
+        let differs = |c: &Candidate| {
+            ((c.offset - middle).abs() - 1.5 * libm::hypot(c.deviation, own)).max(0.0) / c.delay.max(1e-9)
+        };
         let Some(typical) = median::<N>(among(candidates, possible).map(|(_, c)| differs(c))) else { return };
         let gain = (1.0 / (ASYMMETRY_GAIN.0 + self.learnt)).max(ASYMMETRY_GAIN.1);
         self.learnt += 1.0;
