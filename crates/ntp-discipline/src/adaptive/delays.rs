@@ -99,7 +99,17 @@ impl Delays {
         if self.len <= 2 {
             return UNKNOWN_SPREAD;
         }
-        (self.median() - self.base()).max(LEAST_SPREAD)
+        let median = self.median();
+        // The first few of a shorter path say nothing of the queues yet.
+        let stands_clear = |low: &[f32]| match *low {
+            [low, next] => {
+                f64::from(next - low) > f64::from(FALL_EXCESS) * (median - f64::from(next)).max(LEAST_SPREAD)
+            }
+            _ => false,
+        };
+        let lowest = self.sorted.get(..FALL.min(self.len)).unwrap_or_default();
+        let fallen = lowest.windows(2).position(stands_clear).map_or(0, |last| last + 1);
+        (median - self.ranked(fallen)).max(LEAST_SPREAD)
     }
 
     /// The base of a path whose queues are never empty, by the quartiles; below all that was seen.

@@ -114,7 +114,7 @@ impl<const N: usize> Engine<N> {
 
     fn plan_poll(&self, sources: &mut [Source], index: usize, taken: &Taken, plan: Option<&Mixture>) -> Poll {
         let spread = self.fusion.spread(sources, index);
-        let shared = self.fusion.sharing();
+        let shared = self.fusion.sharing(sources, index);
         let variance = |ahead: f64| plan.map_or(0.0, |plan| plan.after(ahead).xx);
         let Some(source) = sources.get_mut(index) else { return Poll::DEFAULT_MIN };
         let (min, max) = source.polls();

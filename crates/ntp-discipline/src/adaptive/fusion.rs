@@ -14,6 +14,7 @@ use super::bank::{Estimate, Mixture};
 use super::engine::known_frequency;
 use super::joint::Joint;
 use super::observation::Observation;
+use super::planner::sample_variance;
 use super::select::{keep, select, Asymmetry, Selection};
 use super::setup::PATIENCE;
 use super::source::{Source, Taken};
@@ -138,9 +139,12 @@ impl<const N: usize> Fusion<N> {
         self.members.iter().filter(|&&is| is).count() as u32
     }
 
-    /// The same as a divisor of the time between samples.
-    pub(super) fn sharing(&self) -> f64 {
-        f64::from(self.standing_behind().max(1))
+    /// By how much the members shorten the time between samples that are worth as much as this source's own.
+    pub(super) fn sharing(&self, sources: &[Source], index: usize) -> f64 {
+        let worth = |source: &Source| 1.0 / sample_variance(source.path.spread());
+        let members = self.member_indices().filter_map(|i| sources.get(i)).map(worth);
+        let own = sources.get(index).map_or(f64::MAX, worth);
+        within(members.sum::<f64>() / own, 1.0, f64::from(self.standing_behind().max(1)))
     }
 
     /// The typical excess delay of the best member's path; of the source itself when there is no member.

@@ -365,13 +365,14 @@ impl<const N: usize> Joint<N> {
         biases
     }
 
-    /// Offset and frequency `elapsed` seconds on.
+    /// Offset and frequency `elapsed` seconds on, by the filters that carry weight: the others run after every sample of a far
+    /// and noisy source, however little it tells beside a near and quiet one.
     pub(crate) fn estimate(&self, elapsed: f64) -> Estimate {
         self.merged().after(elapsed)
     }
 
     fn merged(&self) -> Mixture {
-        self.merged.unwrap_or_else(|| Mixture::new(&self.each(|filter| filter.core), &self.weights()))
+        self.merged.unwrap_or_else(|| Mixture::heavy(&self.each(|filter| filter.core), &self.weights()))
     }
 
     /// The same for planning: of what the members measure on average, because the level's uncertainty does not grow.

@@ -80,7 +80,7 @@ impl Planner {
             self.present = AVERAGE_KEEP * self.present + (1.0 - AVERAGE_KEEP) * now;
         }
         let growth = |poll: Poll| variance(poll.interval().as_secs_f64() / shared) - now;
-        let sample = (SAMPLE_VARIANCE * spread * spread).max(LEAST_SAMPLE);
+        let sample = sample_variance(spread);
         let poll = bounded(self.poll, min, max);
         let (longer, same) = (growth(poll.longer()), growth(poll));
         let steps = usize::try_from(poll.log2() - min.log2()).unwrap_or_default();
@@ -108,6 +108,11 @@ impl Planner {
     pub(crate) fn hurry(&mut self, min: Poll) {
         self.poll = self.poll.min(min);
     }
+}
+
+/// Variance of a sample on a path of this typical excess.
+pub(crate) fn sample_variance(spread: f64) -> f64 {
+    (SAMPLE_VARIANCE * spread * spread).max(LEAST_SAMPLE)
 }
 
 #[cfg(test)]

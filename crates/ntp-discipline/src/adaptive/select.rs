@@ -16,6 +16,9 @@ const HARD_SLACK: f64 = 1e-6;
 const FREQUENCY_SLACK: f64 = 5e-9;
 /// A source is tighter than another if its path can hide so many times less asymmetry.
 const TIGHTER: f64 = 3.0;
+/// The rest outweighs it from this excess of squared deviations on, of which no single source brings more than that.
+const OUTWEIGHED: f64 = 9.0;
+const SWAYS: f64 = 16.0;
 /// Asymmetry κ, as a part of the delay: where it starts, and its bounds.
 const ASYMMETRY_START: f64 = 0.01;
 const ASYMMETRY: (f64, f64) = (0.001, 0.3);
@@ -86,7 +89,12 @@ impl Asymmetry {
         if possible.iter().filter(|&&is| is).count() < 3 {
             return;
         }
-        let differs = |c: &Candidate| ((c.offset - middle).abs() - 1.5 * c.deviation).max(0.0) / c.delay.max(1e-9);
+        // The middle is one of them, and as uncertain as it is.
+        let own = among(candidates, possible).find(|(_, c)| c.offset.total_cmp(&middle).is_eq());
+        let own = own.map_or(0.0, |(_, c)| c.deviation);
+        let differs = |c: &Candidate| {
+            ((c.offset - middle).abs() - 1.5 * libm::hypot(c.deviation, own)).max(0.0) / c.delay.max(1e-9)
+        };
         let Some(typical) = median::<N>(among(candidates, possible).map(|(_, c)| differs(c))) else { return };
         let gain = (1.0 / (ASYMMETRY_GAIN.0 + self.learnt)).max(ASYMMETRY_GAIN.1);
         self.learnt += 1.0;
@@ -151,7 +159,9 @@ fn agreeing_offsets<const N: usize>(
     for voters in [&voters, possible] {
         let (depth, agreeing) = deepest(&fine, voters, near);
         if 2 * depth > count || count == 1 {
-            return tighter(candidates, possible, &fine, (depth, &agreeing), asymmetry).unwrap_or(agreeing);
+            return tighter(candidates, possible, &fine, &agreeing, asymmetry)
+                .filter(|with| 2 * with.iter().filter(|&&is| is).count() > count)
+                .unwrap_or(agreeing);
         }
     }
     match clock {
@@ -163,33 +173,34 @@ fn agreeing_offsets<const N: usize>(
     }
 }
 
-/// Where the source whose delay leaves its path the least asymmetry is not among those that agree, but as many agree with
-/// it: those. Who differs from it by no more than a longer path explains need be no liar.
+/// Where the source whose delay leaves its path the least asymmetry is not among those that agree: those that can agree with
+/// it. Who differs from it by no more than a longer path explains need be no liar.
 ///
-/// Only who is known better than the two candidates differ can say so: others have not spoken yet.
+/// It is one against the tightest of the others; the rest decides by how much better it can be explained without it.
 fn tighter<const N: usize>(
     candidates: &[Candidate; N],
     possible: &[bool; N],
     fine: &[(f64, f64); N],
-    (depth, agreeing): (usize, &[bool; N]),
+    agreeing: &[bool; N],
     asymmetry: Asymmetry,
 ) -> Option<[bool; N]> {
-    let tightest = |set: &[bool; N]| {
-        let unknown = |c: &Candidate| asymmetry.of(c.delay);
-        let least = among(candidates, set).min_by(|(_, a), (_, b)| unknown(a).total_cmp(&unknown(b)))?;
-        Some((least.0, least.1.offset, unknown(least.1)))
-    };
-    let ((index, offset, unknown), (_, other, most)) = (tightest(possible)?, tightest(agreeing)?);
-    if TIGHTER * unknown > most {
+    let ((index, tight), (rival, other)) = (nearest(candidates, possible)?, nearest(candidates, agreeing)?);
+    if TIGHTER * asymmetry.of(tight.delay) > asymmetry.of(other.delay) {
         return None;
     }
-    let (own, differ) = (fine.get(index)?, (offset - other).abs());
-    let with = keep(possible, |i| {
-        let has_spoken = candidates.get(i).is_some_and(|c| i == index || MEMBER_WIDTH * c.deviation < differ);
-        has_spoken && fine.get(i).is_some_and(|interval| overlap(interval, own))
-    });
-    let (others, with) = deepest(fine, &with, Some(offset));
-    (others >= depth && with.get(index).copied().unwrap_or(false)).then_some(with)
+    let against = |c: &Candidate| {
+        let (from_tight, from_other) = (c.offset - tight.offset, c.offset - other.offset);
+        let unknown = libm::hypot(libm::hypot(c.deviation, asymmetry.of(c.delay)), tight.deviation);
+        within((from_tight * from_tight - from_other * from_other) / (unknown * unknown), -SWAYS, SWAYS)
+    };
+    let rest = among(candidates, possible).filter(|&(i, _)| i != index && i != rival);
+    if rest.map(|(_, c)| against(c)).sum::<f64>() > OUTWEIGHED {
+        return None;
+    }
+    let own = fine.get(index)?;
+    let with = keep(possible, |i| fine.get(i).is_some_and(|interval| overlap(interval, own)));
+    let (_, with) = deepest(fine, &with, Some(tight.offset));
+    with.get(index).copied().unwrap_or(false).then_some(with)
 }
 
 /// The third vote.
@@ -243,6 +254,11 @@ fn among<'a, const N: usize>(
     set: &'a [bool; N],
 ) -> impl Iterator<Item = (usize, &'a Candidate)> {
     candidates.iter().enumerate().zip(set).filter(|(_, &is)| is).map(|(candidate, _)| candidate)
+}
+
+/// The one with the least delay.
+fn nearest<'a, const N: usize>(candidates: &'a [Candidate; N], set: &'a [bool; N]) -> Option<(usize, &'a Candidate)> {
+    among(candidates, set).min_by(|(_, a), (_, b)| a.delay.total_cmp(&b.delay))
 }
 
 /// Marzullo's deepest overlap: how many of the voters' intervals meet, and which. Among equally deep ones the nearest
