@@ -33,6 +33,8 @@ const REACH: f64 = 3.0;
 const LOWEST: f64 = 4.0;
 /// … and reach at least this many times it when a smaller delay comes.
 const REACH_AGAIN: f64 = 1.5;
+/// Bases that reach this many times as far were laid when nothing was known of the path.
+const UNLIKE: f64 = 16.0;
 /// Softness of the intervals' edges, in units of the distance between bases, for what lies between two.
 const SOFTNESS: f64 = 0.15;
 /// Timestamping noise: part of every width, in seconds.
@@ -93,7 +95,8 @@ impl Witness {
 
     /// To be fed the same samples once more, from `start` on: where the bases lie and something of the queues is kept.
     pub(crate) fn restart(&mut self, start: Estimate, path: &Path) {
-        if self.spacing <= 0.0 {
+        // A path whose first delays turn out to be alike is known better than it was assumed to be.
+        if self.spacing <= 0.0 || self.ends().0 < path.base() - UNLIKE * path.unseen() {
             self.spread_out(path);
         }
         (self.merged, self.elapsed, self.challenger) = (Bank::new(start), 0.0, None);
