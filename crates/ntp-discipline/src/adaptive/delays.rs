@@ -107,7 +107,7 @@ impl Delays {
             }
             _ => false,
         };
-        let lowest = self.sorted.get(..FALL.min(self.len)).unwrap_or_default();
+        let lowest = self.sorted.get(..FALL).filter(|_| self.len >= BEFORE_FALL + FALL).unwrap_or_default();
         let fallen = lowest.windows(2).position(stands_clear).map_or(0, |last| last + 1);
         (median - self.ranked(fallen)).max(LEAST_SPREAD)
     }
