@@ -115,7 +115,8 @@ pub trait SteerClock: ReadClock {
     }
 
     /// Ends the slew that is due, or goes on to its next piece, and says what was really delivered; `None` when nothing was
-    /// due. The result's `at` may lie a little before `now`: at the moment at which the clock itself changed its rate.
+    /// due. The result's `at` may lie before `now`: at the moment at which the clock itself changed its rate, or at a slew's start
+    /// where that is found to have gone otherwise than was said; it supersedes what was booked from there on.
     ///
     /// # Errors
     /// [`ClockError`] when the system refuses to end it; [`next_timeout`](Self::next_timeout) then asks to try again.

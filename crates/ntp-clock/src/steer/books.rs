@@ -1,13 +1,11 @@
 //! The books: what a slew was said to do, and what it did.
 
-use core::time::Duration;
-
 use ntp_types::{Applied, Frequency, Instant, NtpDuration};
 
 use crate::kernel::Kernel;
-use crate::slew::OwnSlew;
+use crate::slew::{duration_for, OwnSlew};
 use crate::steer::Steered;
-use crate::Reading;
+use crate::{ClockError, Reading};
 
 /// A slew under way.
 #[derive(Debug, Clone, Copy)]
@@ -48,12 +46,33 @@ impl<K: Kernel> Steered<K> {
         self.disarm();
         let elapsed = now.at.since(slew.start.at);
         let booked = slew.rate.over(now.at.min(slew.end).since(slew.start.at));
-        let delivered = slew.rate.over(elapsed);
-        if self.is_monotonic_slewed || !follows(slew, now, elapsed, delivered) {
-            return delivered - booked;
+        if self.is_monotonic_slewed.is_none() {
+            self.is_monotonic_slewed = follows(slew, now);
+            if self.is_monotonic_slewed == Some(true) {
+                return self.effective(slew.rate).over(elapsed) - booked;
+            }
         }
-        self.is_monotonic_slewed = true;
-        self.effective(slew.rate).over(elapsed) - booked
+        slew.rate.over(elapsed) - booked
+    }
+
+    /// When a slew will have told whether the monotonic clock takes part in it, where that is not known.
+    pub(super) fn tells_at(&self, slew: &RateSlew) -> Option<Instant> {
+        let is_fast = slew.rate.abs() >= FAST;
+        let is_telling = is_fast && self.is_monotonic_slewed.is_none();
+        is_telling.then(|| slew.start.at + duration_for(LONG + LONG, slew.rate.abs()))
+    }
+
+    /// Finds out whether the monotonic clock takes part in a slew under way: samples are compared by what is booked of it long
+    /// before it ends. If so, the books as they should have been from its start on.
+    pub(super) fn look(&mut self, slew: RateSlew) -> Result<Option<Applied>, ClockError> {
+        self.is_monotonic_slewed = follows(slew, self.read()?);
+        if self.is_monotonic_slewed != Some(true) {
+            return Ok(None);
+        }
+        let rate = self.effective(slew.rate);
+        let end = slew.start.at + duration_for(slew.rate.over(slew.end.since(slew.start.at)), rate);
+        self.slew = Some(Slew::Rate(RateSlew { rate, end, ..slew }));
+        Ok(Some(self.booked(slew.start.at)))
     }
 
     /// Closes the books on any slew when the clock was stepped at `now`: the kernel drops its own then, the rest of the second that
@@ -74,12 +93,17 @@ impl<K: Kernel> Steered<K> {
     }
 }
 
-/// Whether the monotonic clock took part in the slew: then the two clocks hardly drifted apart.
-///
-/// Only a fast and long slew tells, one that neither an oscillator's error nor the noise of reading can imitate.
-fn follows(slew: RateSlew, now: Reading, elapsed: Duration, delivered: NtpDuration) -> bool {
-    const FAST: Frequency = Frequency::from_ppm(4_000);
-    const LONG: NtpDuration = NtpDuration::from_nanos(1_000_000);
+/// Only a slew as fast as this, and that has brought as much, tells whether the monotonic clock takes part in it: neither an
+/// oscillator's error nor the noise of reading can imitate that.
+const FAST: Frequency = Frequency::from_ppm(4_000);
+const LONG: NtpDuration = NtpDuration::from_nanos(1_000_000);
+
+/// Whether the monotonic clock took part in the slew until `now`: then the two clocks hardly drifted apart. `None` where it
+/// cannot be told.
+fn follows(slew: RateSlew, now: Reading) -> Option<bool> {
+    let elapsed = now.at.since(slew.start.at);
+    let delivered = slew.rate.over(elapsed);
     let apart = now.time.since(slew.start.time) - NtpDuration::from_std(elapsed);
-    slew.rate.abs() >= FAST && delivered.abs() >= LONG && apart.abs() < delivered.abs().half().half()
+    let tells = slew.rate.abs() >= FAST && delivered.abs() >= LONG;
+    tells.then(|| apart.abs() < delivered.abs().half().half())
 }

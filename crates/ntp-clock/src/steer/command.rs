@@ -104,7 +104,7 @@ impl<K: Kernel> Steered<K> {
         self.frequency = Some(alone_rate);
         self.arm(&alone);
         let given = total - alone_rate;
-        let rate = if self.is_monotonic_slewed { self.effective(given) } else { given };
+        let rate = if self.is_monotonic_slewed == Some(true) { self.effective(given) } else { given };
         let end = now.at + duration_for(offset, rate);
         self.slew = Some(Slew::Rate(RateSlew { rate, start: now, end }));
         Ok(Applied { stepped, ..self.booked(now.at) })

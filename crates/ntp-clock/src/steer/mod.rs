@@ -25,8 +25,8 @@ pub(crate) struct Steered<K: Kernel> {
     /// The frequency in force beside a slew; `None` before the first command.
     frequency: Option<Frequency>,
     slew: Option<Slew>,
-    /// Found out when a slew ended: the monotonic clock is slewed together with the clock (a simulator's may be).
-    is_monotonic_slewed: bool,
+    /// Whether the monotonic clock is slewed together with the clock (a simulator's may be); `None` until a slew has told.
+    is_monotonic_slewed: Option<bool>,
 }
 
 impl<K: Kernel> Steered<K> {
@@ -38,7 +38,7 @@ impl<K: Kernel> Steered<K> {
             range,
             frequency: None,
             slew: None,
-            is_monotonic_slewed: false,
+            is_monotonic_slewed: None,
         }
     }
 
@@ -89,7 +89,7 @@ impl<K: Kernel> Steered<K> {
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         match &self.slew {
             Some(Slew::Own(own)) => own.next(),
-            Some(Slew::Rate(slew)) => Some(slew.end),
+            Some(Slew::Rate(slew)) => Some(self.tells_at(slew).map_or(slew.end, |at| at.min(slew.end))),
             None => None,
         }
     }
@@ -98,12 +98,18 @@ impl<K: Kernel> Steered<K> {
         if !self.next_timeout().is_some_and(|end| now >= end) {
             return Ok(None);
         }
-        if let Some(Slew::Own(own)) = &mut self.slew {
-            // Nothing to do but to say what the kernel does.
-            let (at, untold) = own.advance(now);
-            return Ok(Some(Applied { stepped: untold, ..self.booked(at) }));
+        match &mut self.slew {
+            Some(Slew::Own(own)) => {
+                // Nothing to do but to say what the kernel does.
+                let (at, untold) = own.advance(now);
+                Ok(Some(Applied { stepped: untold, ..self.booked(at) }))
+            }
+            Some(Slew::Rate(slew)) if now < slew.end => {
+                let slew = *slew;
+                self.look(slew)
+            }
+            _ => self.end_slew().map(Some),
         }
-        self.end_slew().map(Some)
     }
 
     pub(crate) fn residue(&self) -> Frequency {

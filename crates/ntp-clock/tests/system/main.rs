@@ -137,6 +137,30 @@ fn a_monotonic_clock_that_is_slewed_too_is_found_out() {
     }
 }
 
+#[test]
+fn it_is_found_out_while_the_first_slew_goes_on() {
+    for is_steered in [true, false] {
+        let kernel = SimKernel::new(start());
+        kernel.state(|state| state.is_monotonic_steered = is_steered);
+        let policy = SlewPolicy { max_rate: Frequency::from_ppm(50_000), ..SlewPolicy::default() };
+        let mut clock = SystemClock::with_kernel(kernel.clone()).with_policy(policy);
+        let origin = (kernel.real_nanos(), kernel.raw_nanos());
+        let mut booked = clock.apply(&slew(-300 * MS, Duration::from_secs(6), 0)).unwrap();
+        let mut looks = 0;
+        for _ in 0..2_000 {
+            kernel.advance(Duration::from_millis(1));
+            let now = clock.read().unwrap().at;
+            while clock.next_timeout().is_some_and(|due| due <= now) {
+                looks += 1;
+                booked = clock.handle_timeout(now).unwrap().unwrap_or(booked);
+            }
+        }
+        let (said, real) = (booked.accumulated(clock.read().unwrap().at), seconds(gained(&kernel, origin)));
+        assert!((said - real).abs() < seconds(20_000), "booked {said}, was {real}");
+        assert_eq!(looks, 1);
+    }
+}
+
 /// Books all that is due.
 fn settle(kernel: &SimKernel, clock: &mut SystemClock<SimKernel>, books: &mut Books) {
     let now = Instant::from_nanos(kernel.raw_nanos() as u64);
