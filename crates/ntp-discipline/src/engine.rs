@@ -55,12 +55,14 @@ pub struct Decision {
     pub poll: Poll,
     /// What the policy kept from happening, with the numbers.
     pub refused: Option<Refusal>,
+    /// Whether the intervals of other sources may have changed too: [`Engine::poll`] tells them.
+    pub polls_changed: bool,
 }
 
 impl Decision {
     /// Tell the clock `command`.
     pub const fn new(command: ClockCommand, poll: Poll) -> Self {
-        Self { command, poll, refused: None }
+        Self { command, poll, refused: None, polls_changed: false }
     }
 
     /// Leave the clock alone.
@@ -70,7 +72,7 @@ impl Decision {
 
     /// Leave the clock alone because the policy says so.
     pub const fn refused(refusal: Refusal, poll: Poll) -> Self {
-        Self { command: ClockCommand::Hold, poll, refused: Some(refusal) }
+        Self { refused: Some(refusal), ..Self::hold(poll) }
     }
 }
 
@@ -207,7 +209,8 @@ pub trait Engine {
     /// When the engine wants to act without a sample; `None` when it only waits for samples.
     fn next_timeout(&self) -> Option<Instant>;
 
-    /// How often to ask a source. May change with any event, also for sources that sent nothing.
+    /// How often to ask a source. Changes with what is told of that source, at a discontinuity, and with a decision that
+    /// says so.
     fn poll(&self, sources: &[Self::Source], index: usize) -> Poll;
 
     /// One source as it stands at `now`.

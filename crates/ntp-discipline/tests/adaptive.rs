@@ -15,7 +15,7 @@ use ntp_types::{
     RoundTrip, Stratum,
 };
 
-use world::{assert_numbers, instant, Clock, Server, World};
+use world::{assert_numbers, instant, Clock, Polls, Server, World};
 
 const SOURCES: usize = 4;
 
@@ -44,6 +44,7 @@ struct Bench {
     sources: [adaptive::Source; SOURCES],
     now: Instant,
     applied: Applied,
+    polls: Polls,
 }
 
 impl Bench {
@@ -53,7 +54,9 @@ impl Bench {
         for index in 0..SOURCES {
             engine.open(&mut sources, index, SourceOptions::default());
         }
-        Self { engine, sources, now: Instant::from_nanos(1_000_000_000), applied: Applied::default() }
+        let mut polls = Polls::default();
+        polls.ask(&engine, &sources);
+        Self { engine, sources, now: Instant::from_nanos(1_000_000_000), applied: Applied::default(), polls }
     }
 
     fn sample(&mut self, index: usize, offset: NtpDuration, delay: NtpDuration, server: ServerState) -> Decision {
@@ -63,7 +66,10 @@ impl Bench {
         let sample = Sample::new(trip, Precision::from_log2(-26), server, self.now, self.now + waited);
         self.now = self.now + waited;
         self.engine.handle_poll(&mut self.sources, index, 0xff, self.now);
-        self.engine.handle_sample(&mut self.sources, index, &sample, self.now)
+        let decision = self.engine.handle_sample(&mut self.sources, index, &sample, self.now);
+        self.polls.ask_one(&self.engine, &self.sources, index);
+        self.polls.check(&self.engine, &self.sources, &decision);
+        decision
     }
 
     fn apply(&mut self, command: ClockCommand) {
@@ -161,9 +167,11 @@ fn hostile(samples: u64, seed: u64) {
                 bench.engine.handle_discontinuity(&mut bench.sources, bench.now);
                 assert_eq!(bench.engine.system(&bench.sources, bench.now).status, Status::Unsynchronized);
                 corrections = 0;
+                bench.polls.ask(&bench.engine, &bench.sources);
             }
             _ => bench.apply(decision.command),
         }
+        bench.polls.ask_one(&bench.engine, &bench.sources, index);
         // Hours, seconds, nothing; and the raw clock of a machine that is up for centuries.
         let ahead = random.bits() >> (random.bits() % 48 + 14);
         bench.now = bench.now + Duration::from_nanos(ahead);

@@ -14,7 +14,7 @@ use ntp_types::{
     Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision,
     ReferenceId, RoundTrip, Stratum,
 };
-use world::{assert_numbers, Random};
+use world::{assert_numbers, Polls, Random};
 
 /// Ten million where the compiler optimises, enough to walk every path where it does not.
 const SAMPLES: u32 = if cfg!(debug_assertions) { 200_000 } else { 10_000_000 };
@@ -68,6 +68,8 @@ fn run(random: &mut Random, samples: u32, seen: &mut Seen) -> u32 {
         };
         engine.open(&mut sources, index, options);
     }
+    let mut polls = Polls::default();
+    polls.ask(&engine, &sources);
     if random.bits() % 4 == 0 {
         engine.preset_frequency(Frequency::from_bits(random.bits() as i64), Frequency::ZERO);
     }
@@ -106,6 +108,7 @@ fn run(random: &mut Random, samples: u32, seen: &mut Seen) -> u32 {
             5 if random.bits() % 64 == 0 => {
                 engine.handle_discontinuity(&mut sources, at);
                 assert_eq!(engine.system(&sources, at).status, Status::Unsynchronized);
+                polls.ask(&engine, &sources);
                 corrections = 0;
                 continue;
             }
@@ -128,6 +131,8 @@ fn run(random: &mut Random, samples: u32, seen: &mut Seen) -> u32 {
             1 => engine.handle_applied(&mut sources, &applied(&decision.command, at, 2)),
             _ => engine.handle_applied(&mut sources, &applied(&decision.command, at, 1)),
         }
+        polls.ask_one(&engine, &sources, index);
+        polls.check(&engine, &sources, &decision);
         check_readings(&engine, &sources, at);
     }
     assert_numbers(&engine, &sources);

@@ -101,7 +101,6 @@ impl<E: Engine> System<E> {
             None => {
                 let slot = u32::try_from(self.slots.len()).map_err(|_| AddError::Full)?;
                 self.slots.push(Slot::default());
-                self.polls.push(config.min_poll);
                 self.states.push(E::Source::default());
                 slot
             }
@@ -110,9 +109,6 @@ impl<E: Engine> System<E> {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let first = now + FIRST_SPACING * (slot % FIRST_SPREAD);
         self.engine.open(&mut self.states, place, config.options());
-        if let Some(poll) = self.polls.get_mut(place) {
-            *poll = config.min_poll; // where its schedule starts
-        }
         let association = Association::new(address, config, first, self.random);
         let generation = self.slots.get_mut(place).map_or(0, |place| {
             let verdict = Verdict::default();

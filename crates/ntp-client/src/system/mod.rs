@@ -10,9 +10,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use ntp_discipline::{Engine, Sample, ServerState, Status, Verdict};
-use ntp_types::{
-    Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Poll, Precision, ReferenceId,
-};
+use ntp_types::{Applied, ClockCommand, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Precision, ReferenceId};
 
 pub use self::members::AddError;
 use crate::association::{reference_id_of, Answer, Association};
@@ -57,8 +55,8 @@ pub struct System<E: Engine> {
     engine: E,
     states: Vec<E::Source>,
     slots: Vec<Slot>,
-    /// What the discipline last wanted of each slot, close together because it is looked through after every sample.
-    polls: Vec<Poll>,
+    /// Slots of which the engine was told something since it last decided.
+    told: BTreeSet<u32>,
     vacant: Vec<u32>,
     addresses: BTreeMap<SocketAddr, u32>,
     /// Every slot that has a request to come, by when.
@@ -100,7 +98,7 @@ impl<E: Engine> System<E> {
             engine,
             states: Vec::new(),
             slots: Vec::new(),
-            polls: Vec::new(),
+            told: BTreeSet::new(),
             vacant: Vec::new(),
             addresses: BTreeMap::new(),
             queue: BTreeSet::new(),
@@ -186,7 +184,7 @@ impl<E: Engine> System<E> {
         if self.engine.next_timeout().is_some_and(|due| due <= now) {
             let decision = self.engine.handle_timeout(&mut self.states, now);
             self.decide(&decision);
-            self.refresh_polls();
+            self.refresh_polls(decision.polls_changed);
         }
         self.watch_status(now);
     }

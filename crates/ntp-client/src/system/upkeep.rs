@@ -54,7 +54,7 @@ impl<E: Engine> System<E> {
             }
             self.requeue(slot);
         }
-        self.refresh_polls();
+        self.refresh_polls(true);
         self.watch_status(now);
     }
 
@@ -68,6 +68,7 @@ impl<E: Engine> System<E> {
         }
         let address = held.association.address();
         self.engine.handle_poll(&mut self.states, index(slot), reach.to_bits(), now);
+        self.told.insert(slot);
         if fell_silent {
             if let Some(source) = self.id_of(slot) {
                 self.note(Event::Unreachable { source, address });
@@ -80,7 +81,8 @@ impl<E: Engine> System<E> {
         let sample = sample_of(answer, self.config.precision);
         let decision = self.engine.handle_sample(&mut self.states, index(id.slot), &sample, now);
         self.decide(&decision);
-        self.refresh_polls();
+        self.told.insert(id.slot);
+        self.refresh_polls(decision.polls_changed);
         let verdict = self.engine.source(&self.states, index(id.slot), now).verdict;
         let Some(held) = self.held_mut(id) else { return };
         let address = held.association.address();
@@ -122,17 +124,21 @@ impl<E: Engine> System<E> {
         }
     }
 
-    /// Ask the engine how often each source is to be asked. Only those for which that changed are touched.
-    pub(super) fn refresh_polls(&mut self) {
-        for slot in 0..u32::try_from(self.polls.len()).unwrap_or(u32::MAX) {
-            let poll = self.engine.poll(&self.states, index(slot));
-            let Some(known) = self.polls.get_mut(index(slot)).filter(|known| **known != poll) else { continue };
-            *known = poll;
-            if let Some(held) = self.slots.get_mut(index(slot)).and_then(|place| place.held.as_mut()) {
-                held.association.set_poll(poll);
-                self.requeue(slot);
-            }
+    /// Ask the engine how often each source is to be asked, or each of which it was told something.
+    pub(super) fn refresh_polls(&mut self, all: bool) {
+        let told = core::mem::take(&mut self.told);
+        if all {
+            (0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX)).for_each(|slot| self.refresh_poll(slot));
+        } else {
+            told.into_iter().for_each(|slot| self.refresh_poll(slot));
         }
+    }
+
+    fn refresh_poll(&mut self, slot: u32) {
+        let Self { engine, states, slots, .. } = self;
+        let Some(held) = slots.get_mut(index(slot)).and_then(|place| place.held.as_mut()) else { return };
+        held.association.set_poll(engine.poll(states, index(slot)));
+        self.requeue(slot);
     }
 
     pub(super) fn watch_status(&mut self, now: Instant) {

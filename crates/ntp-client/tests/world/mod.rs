@@ -2,6 +2,7 @@
 //! what it is told.
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test file uses its part
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub struct Recorder {
     pub status: Status,
     pub system_peer: Option<usize>,
     pub samples: Vec<(u32, Sample)>,
+    /// The interval last told, and how often one was asked for.
+    pub told: Option<Poll>,
+    pub polls_asked: Cell<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -56,8 +60,10 @@ impl Engine for Recorder {
     fn handle_sample(&mut self, sources: &mut [Notes], index: usize, sample: &Sample, _: Instant) -> Decision {
         sources[index].samples.push(*sample);
         self.samples.push((u32::try_from(index).unwrap(), *sample));
-        let poll = self.poll(sources, index);
-        self.commands.pop_front().map_or(Decision::hold(poll), |command| Decision::new(command, poll))
+        let command = self.commands.pop_front().unwrap_or(ClockCommand::Hold);
+        let mut decision = Decision::new(command, Poll::DEFAULT_MIN);
+        decision.polls_changed = std::mem::replace(&mut self.told, self.poll) != self.poll;
+        decision
     }
 
     fn handle_poll(&mut self, _: &mut [Notes], index: usize, reach: u8, _: Instant) {
@@ -83,6 +89,7 @@ impl Engine for Recorder {
     }
 
     fn poll(&self, sources: &[Notes], index: usize) -> Poll {
+        self.polls_asked.set(self.polls_asked.get() + 1);
         let least = sources[index].options.map_or(Poll::DEFAULT_MIN, |options| options.min_poll);
         self.poll.unwrap_or(least)
     }

@@ -49,6 +49,8 @@ pub struct Engine<const N: usize> {
     preset: (f64, f64),
     pub(super) fusion: Fusion<N>,
     pub(super) updated: Option<Instant>,
+    /// The longest interval of a member, as of the last decision: one that brings no time is asked no more often.
+    shared: Option<Poll>,
 }
 
 impl<const N: usize> Engine<N> {
@@ -64,6 +66,7 @@ impl<const N: usize> Engine<N> {
             preset: (0.0, UNKNOWN_FREQUENCY),
             fusion: Fusion::new(),
             updated: None,
+            shared: None,
         })
     }
 
@@ -112,6 +115,40 @@ impl<const N: usize> Engine<N> {
         Decision::new(self.governor.slew(leave, offset, duration, frequency), poll)
     }
 
+    /// What a sample means for the clock, and how often to ask.
+    fn weigh(&mut self, sources: &mut [Source], index: usize, sample: &Sample, now: Instant) -> Decision {
+        let Some(source) = sources.get_mut(index).filter(|source| source.options.is_some()) else {
+            return Decision::hold(Poll::DEFAULT_MIN);
+        };
+        let poll = source.planner.poll();
+        source.server = sample.server;
+        if self.ledger.is_before_step(sample) || !source.is_synchronized() {
+            return Decision::hold(poll);
+        }
+        let (offset, delay) = self.by_the_raw_clock(sample);
+        let known = self.fusion.frequency().unwrap_or(self.preset);
+        let Some(source) = sources.get_mut(index) else { return Decision::hold(poll) };
+        let taken = source.take(sample, offset, delay, known);
+        let clock = self.corrected(now);
+        let policy = self.governor.policy();
+        let fused = self.fusion.handle_sample(sources, index, &taken, policy, clock.to_seconds_f64(), now);
+        let plan = self.fusion.plan(sources, now);
+        let poll = self.plan_poll(sources, index, &taken, plan.as_ref());
+        let is_surprised = self.fusion.is_surprised(sources, index);
+        if is_surprised {
+            for source in sources.iter_mut() {
+                let (min, _) = source.polls();
+                source.planner.glance(min);
+            }
+        }
+        let decision = match fused {
+            Fused::Yes => self.steer(sources, plan.as_ref(), poll, clock, now),
+            Fused::No => Decision::hold(poll),
+            Fused::NoMajority(candidates) => Decision::refused(Refusal::NoMajority { candidates }, poll),
+        };
+        Decision { polls_changed: is_surprised, ..decision }
+    }
+
     fn plan_poll(&self, sources: &mut [Source], index: usize, taken: &Taken, plan: Option<&Mixture>) -> Poll {
         let spread = self.fusion.spread(sources, index);
         let shared = self.fusion.sharing(sources, index);
@@ -155,34 +192,11 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
     }
 
     fn handle_sample(&mut self, sources: &mut [Source], index: usize, sample: &Sample, now: Instant) -> Decision {
-        let Some(source) = sources.get_mut(index).filter(|source| source.options.is_some()) else {
-            return Decision::hold(Poll::DEFAULT_MIN);
-        };
-        let poll = source.planner.poll();
-        source.server = sample.server;
-        if self.ledger.is_before_step(sample) || !source.is_synchronized() {
-            return Decision::hold(poll);
-        }
-        let (offset, delay) = self.by_the_raw_clock(sample);
-        let known = self.fusion.frequency().unwrap_or(self.preset);
-        let Some(source) = sources.get_mut(index) else { return Decision::hold(poll) };
-        let taken = source.take(sample, offset, delay, known);
-        let clock = self.corrected(now);
-        let policy = self.governor.policy();
-        let fused = self.fusion.handle_sample(sources, index, &taken, policy, clock.to_seconds_f64(), now);
-        let plan = self.fusion.plan(sources, now);
-        let poll = self.plan_poll(sources, index, &taken, plan.as_ref());
-        if self.fusion.is_surprised(sources, index) {
-            for source in sources.iter_mut() {
-                let (min, _) = source.polls();
-                source.planner.glance(min);
-            }
-        }
-        match fused {
-            Fused::Yes => self.steer(sources, plan.as_ref(), poll, clock, now),
-            Fused::No => Decision::hold(poll),
-            Fused::NoMajority(candidates) => Decision::refused(Refusal::NoMajority { candidates }, poll),
-        }
+        let decision = self.weigh(sources, index, sample, now);
+        let members = self.fusion.member_indices().filter_map(|i| sources.get(i));
+        let shared = members.map(|member| member.planner.poll()).max();
+        let is_other = core::mem::replace(&mut self.shared, shared) != shared;
+        Decision { polls_changed: decision.polls_changed || is_other, ..decision }
     }
 
     fn handle_poll(&mut self, sources: &mut [Source], index: usize, reach: u8, _now: Instant) {
@@ -209,6 +223,7 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         self.governor.restart();
         self.origin = None;
         self.updated = None;
+        self.shared = None;
         self.fusion.start_over();
         for source in sources {
             source.start_over();
@@ -232,10 +247,8 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
         if source.samples > 0 && source.is_synchronized() {
             return source.planner.poll();
         }
-        // One that brings no time is asked no more often than those that do.
         let (min, max) = source.polls();
-        let members = self.fusion.member_indices().filter_map(|i| sources.get(i));
-        members.map(|member| member.planner.poll()).max().map_or(min, |poll| bounded(poll, min, max))
+        self.shared.map_or(min, |poll| bounded(poll, min, max))
     }
 
     fn source(&self, sources: &[Source], index: usize, now: Instant) -> SourceEstimate {

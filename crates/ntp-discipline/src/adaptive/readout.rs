@@ -47,7 +47,7 @@ impl<const N: usize> Engine<N> {
             Verdict::Pending
         } else if NtpDuration::from_seconds_f64(source.distance()) > policy.maximum_distance {
             Verdict::Distant
-        } else if source.is_smeared() != smeared(sources, policy) {
+        } else if source.is_smeared() != smeared::<N>(sources, policy) {
             Verdict::Smeared
         } else if index >= N {
             Verdict::Excess

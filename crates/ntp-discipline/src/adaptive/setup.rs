@@ -28,7 +28,7 @@ impl<const N: usize> Fusion<N> {
         let live = candidates.iter().filter(|candidate| candidate.live).count();
         if self.joint.is_none() {
             // Those that smear otherwise than the ones to follow have no voice, however many they are.
-            let smeared = smeared(sources, policy);
+            let smeared = smeared::<N>(sources, policy);
             let open = sources
                 .iter()
                 .take(N)

@@ -33,7 +33,7 @@ impl<const N: usize> Fusion<N> {
 
     /// All sources as selection sees them at `now`.
     pub(super) fn candidates(&self, sources: &[Source], policy: &Policy, now: Instant) -> [Candidate; N] {
-        let smeared = smeared(sources, policy);
+        let smeared = smeared::<N>(sources, policy);
         core::array::from_fn(|i| {
             let Some(source) = sources.get(i).filter(|source| source.samples > 0) else { return Candidate::default() };
             let estimate = source.estimate(now);
@@ -71,13 +71,13 @@ pub(super) fn lone<const N: usize>(sources: &[Source]) -> Option<usize> {
     open.next().is_none().then_some(first)
 }
 
-/// Whether smearing servers are the ones to follow.
-pub(super) fn smeared(sources: &[Source], policy: &Policy) -> bool {
+/// Whether smearing servers are the ones to follow: of those that can be.
+pub(super) fn smeared<const N: usize>(sources: &[Source], policy: &Policy) -> bool {
     match policy.smear {
         SmearGuard::Unsmeared => false,
         SmearGuard::Smeared => true,
         SmearGuard::Majority => {
-            let fit = sources.iter().filter(|source| source.is_selectable() && source.samples > 0);
+            let fit = sources.iter().take(N).filter(|source| source.is_selectable() && source.samples > 0);
             let (smeared, all) = fit.fold((0, 0), |(s, a), source| (s + usize::from(source.is_smeared()), a + 1));
             2 * smeared > all
         }

@@ -57,6 +57,8 @@ pub struct Engine {
     huffpuff: HuffPuff,
     /// The slew being paid out.
     pub(super) plan: Option<Plan>,
+    /// The poll that sources were last told to be asked at, within their bounds.
+    told: Poll,
     /// A command went out, and nothing is known of what came of it.
     asked: bool,
     /// A frequency preset and not yet told to the clock.
@@ -105,6 +107,7 @@ impl Engine {
             discipline: ClockLoop::new(loop_options, Poll::MIN),
             huffpuff: HuffPuff::new(),
             plan: None,
+            told: Poll::MIN,
             asked: false,
             preset: None,
             processed: None,
@@ -208,7 +211,8 @@ impl Engine {
     /// A decision that goes out.
     fn remember(&mut self, decision: Decision) -> Decision {
         self.asked |= decision.command != ClockCommand::Hold;
-        decision
+        let poll = self.discipline.poll();
+        Decision { polls_changed: core::mem::replace(&mut self.told, poll) != poll, ..decision }
     }
 
     /// The offset as it would be without a queue in one direction, if that is to be corrected for.

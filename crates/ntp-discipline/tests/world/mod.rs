@@ -87,6 +87,29 @@ pub(crate) fn assert_numbers(engine: &impl Debug, sources: &impl Debug) {
     assert!(!held.contains("NaN"), "{held}");
 }
 
+/// The intervals as a caller knows them who asks for one after what it tells of that source, and for all where it is told to.
+#[derive(Default)]
+pub(crate) struct Polls(Vec<Poll>);
+
+impl Polls {
+    pub(crate) fn ask<E: Engine>(&mut self, engine: &E, sources: &[E::Source]) {
+        self.0 = (0..sources.len()).map(|index| engine.poll(sources, index)).collect();
+    }
+
+    pub(crate) fn ask_one<E: Engine>(&mut self, engine: &E, sources: &[E::Source], index: usize) {
+        if let Some(poll) = self.0.get_mut(index) {
+            *poll = engine.poll(sources, index);
+        }
+    }
+
+    /// After a decision the caller knows them all.
+    pub(crate) fn check<E: Engine>(&mut self, engine: &E, sources: &[E::Source], decision: &Decision) {
+        let known = std::mem::take(&mut self.0);
+        self.ask(engine, sources);
+        assert!(decision.polls_changed || known == self.0, "{known:?} {:?}", self.0);
+    }
+}
+
 pub(crate) fn instant(raw: f64) -> Instant {
     Instant::from_nanos((raw * 1e9).round() as u64)
 }
