@@ -20,6 +20,7 @@ pub struct Options {
     pub(crate) dscp: Option<u8>,
     pub(crate) hop_limit: Option<u8>,
     pub(crate) whole: bool,
+    pub(crate) segments: bool,
     pub(crate) receive_buffer: Option<usize>,
     pub(crate) send_buffer: Option<usize>,
     pub(crate) wait: Option<Duration>,
@@ -47,6 +48,7 @@ impl Options {
             dscp: None,
             hop_limit: None,
             whole: false,
+            segments: false,
             receive_buffer: None,
             send_buffer: None,
             wait: None,
@@ -134,6 +136,15 @@ impl Options {
         self
     }
 
+    /// Replies of one call that go to the same place one after the other, from the same address and all as long, are handed
+    /// over as one and cut up again where they leave (`UDP_SEGMENT`). Somebody who asks faster than he is answered costs about
+    /// half then. They leave at one moment; those that are to be stamped go by themselves.
+    #[must_use]
+    pub fn segments(mut self, on: bool) -> Self {
+        self.segments = on;
+        self
+    }
+
     /// Octets of the receive buffer; the kernel has a limit of its own and doubles what it grants.
     #[must_use]
     pub fn receive_buffer(mut self, octets: usize) -> Self {
@@ -179,6 +190,8 @@ pub struct Granted {
     pub hop_limit: bool,
     /// Nothing is fragmented over IPv4.
     pub whole: bool,
+    /// Replies to the same place are handed over as one.
+    pub segments: bool,
 }
 
 impl Granted {
@@ -193,5 +206,6 @@ impl Granted {
         dscp: false,
         hop_limit: false,
         whole: false,
+        segments: false,
     };
 }

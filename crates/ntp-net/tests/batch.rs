@@ -95,6 +95,79 @@ fn a_refused_reply_loses_only_itself() {
     }
 }
 
+/// What goes to the same place goes as one and arrives as it would have one by one: the kernel stamps it once.
+#[test]
+fn replies_to_the_same_place_go_together() {
+    for address in [V4, (Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::UNSPECIFIED, 0).into()] {
+        let server = bound(address, &Options::new().errors(false).segments(true).receive_buffer(1 << 20));
+        if !server.granted().segments {
+            return println!("skipped: no segments here");
+        }
+        let port = server.local_addr().unwrap().port();
+        let roomy = Options::new().receive_buffer(1 << 20);
+        let clients = [bound(V4, &roomy), bound(V4, &roomy)];
+        let mut batch = Batch::new(256, 64);
+        // Who asks, which of our addresses, how often, and how long the answer is: the run of 150 is more than goes at once.
+        let runs =
+            [(0, 1, 5, 48), (1, 1, 1, 48), (0, 1, 3, 48), (0, 1, 2, 40), (0, 2, 2, 40), (1, 1, 150, 48), (0, 1, 1, 9)];
+        let others = if address.ip().is_unspecified() { 2 } else { 1 };
+        for _ in 0..2 {
+            let mut turn = 0;
+            for (client, last, count, _) in runs {
+                for _ in 0..count {
+                    let to = SocketAddr::from(([127, 0, 0, if last > others { 1 } else { last }], port));
+                    clients[client].send_to(&[turn; 48], to, None).unwrap();
+                    turn += 1;
+                }
+            }
+            assert_eq!(server.receive_batch(&mut batch).unwrap(), usize::from(turn));
+            let mut lengths = runs.into_iter().flat_map(|(_, _, count, len)| std::iter::repeat(len).take(count));
+            batch.respond(|_, _| lengths.next());
+            assert_eq!(server.send_batch(&mut batch).sent, usize::from(turn));
+            let mut turn = 0;
+            let mut stamps = std::collections::BTreeSet::new();
+            for (client, last, count, len) in runs {
+                for _ in 0..count {
+                    let mut buffer = [0; 64];
+                    let came = clients[client].receive_within(&mut buffer, SECOND).unwrap().unwrap();
+                    assert_eq!((came.len, buffer[0], came.truncated), (len, turn, false));
+                    assert_eq!(came.source, ([127, 0, 0, if last > others { 1 } else { last }], port).into());
+                    stamps.insert(came.stamp.time.to_bits());
+                    turn += 1;
+                }
+            }
+            // One for each run, but for the long one, and for two that are one where both addresses are.
+            let together = runs.len() + 2 - usize::from(others == 1);
+            assert!(stamps.len() <= together, "{address}: {} moments for {together} messages", stamps.len());
+        }
+    }
+}
+
+#[test]
+fn a_refused_reply_loses_only_itself_among_those_that_go_together() {
+    let socket = bound(V4, &Options::new().segments(true));
+    let (good, bad) = (socket.local_addr().unwrap(), SocketAddr::from(([127, 0, 0, 1], 0)));
+    let mut batch = Batch::new(16, 4);
+    for order in [&[good, good, bad, bad, good, good][..], &[bad, bad, good, good], &[good, good, bad], &[bad, bad]] {
+        batch.clear();
+        for (turn, &to) in (0..).zip(order) {
+            assert!(batch.push(&socket, to, None, |buffer| {
+                buffer[0] = turn;
+                4
+            }));
+        }
+        let report = socket.send_batch(&mut batch);
+        let refused = order.iter().filter(|&&to| to == bad).count();
+        assert_eq!((report.sent, report.refused, report.blocked), (order.len() - refused, refused, 0));
+        for (turn, _) in (0..).zip(order).filter(|&(_, &to)| to == good) {
+            let mut buffer = [0; 8];
+            assert_eq!(socket.receive_within(&mut buffer, SECOND).unwrap().unwrap().len, 4);
+            assert_eq!(buffer[0], turn);
+        }
+        assert!(socket.receive(&mut [0; 8]).is_err());
+    }
+}
+
 /// Port 0 is refused by the very error that says of a kernel that it takes no numbers.
 #[test]
 fn a_refused_reply_does_not_end_the_numbers() {

@@ -114,6 +114,39 @@ fn what_is_refused_is_missing_and_no_error() {
     assert!(by_the_older_option > 0);
 }
 
+/// An interface or a tunnel may not be able to cut messages up.
+#[test]
+fn what_cannot_go_together_goes_one_by_one() {
+    if std::env::var_os(INSIDE).is_some() {
+        let socket = Socket::bind(([127, 0, 0, 1], 0).into(), &Options::new().segments(true)).unwrap();
+        let to = socket.local_addr().unwrap();
+        for _ in 0..2 {
+            let mut batch = Batch::new(8, 4);
+            (0..8).for_each(|_| assert!(batch.push(&socket, to, None, |_| 4)));
+            assert_eq!(socket.send_batch(&mut batch).sent, 8);
+            (0..8).for_each(|_| assert_eq!(socket.receive_within(&mut [0; 8], SECONDS).unwrap().unwrap().len, 4));
+        }
+        return println!("all came");
+    }
+    let log = std::env::temp_dir().join(format!("ntp-net-together.{}", std::process::id()));
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=sendmmsg", "-e", "inject=sendmmsg:error=EIO:when=1", "-o"])
+        .args([log.as_os_str(), std::env::current_exe().unwrap().as_os_str()])
+        .args(["--exact", "what_cannot_go_together_goes_one_by_one", "--nocapture"])
+        .env(INSIDE, "")
+        .output();
+    let calls = std::fs::read_to_string(&log).unwrap_or_default();
+    let _ = std::fs::remove_file(&log);
+    let Some(output) = output.ok().filter(|_| calls.contains("INJECTED")) else {
+        return println!("skipped: no strace, or it may not trace");
+    };
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    // Refused, then one by one; and the second time as one.
+    let sent: Vec<_> = calls.lines().map(|line| line.rsplit(' ').next().unwrap_or_default()).collect();
+    assert_eq!((sent.len(), sent.get(1..)), (3, Some(&["8", "1"][..])), "{calls}");
+}
+
 /// Sends with numbers the kernel does not take, one by one and in a batch, some refused: each stamp still finds its datagram.
 fn counts_along() {
     let socket = Socket::bind(([127, 0, 0, 1], 0).into(), &Options::new().transmit_stamps(true)).unwrap();

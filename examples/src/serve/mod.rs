@@ -174,6 +174,7 @@ fn open(arguments: &Arguments) -> Result<Vec<Socket>, ServeError> {
             .packet_info(address.ip().is_unspecified())
             .reuse_port(arguments.workers > 1)
             .whole(true)
+            .segments(true)
             .receive_buffer(BUFFER)
             .send_buffer(BUFFER)
             .wait(LOOK_UP);

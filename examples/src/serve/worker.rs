@@ -11,7 +11,7 @@ use ntp_types::{Instant, NtpDuration, NtpTimestamp};
 use super::shared::{Sent, Shared};
 
 /// Datagrams taken with one system call.
-pub(super) const BATCH: usize = 64;
+pub(super) const BATCH: usize = 32;
 /// How often a worker looks up from its socket: for the stop sign, a new clock, and to publish its counts.
 pub(super) const LOOK_UP: Duration = Duration::from_millis(500);
 /// Transmit stamps waited for at once; more are given up.
@@ -104,7 +104,8 @@ impl<'a> Worker<'a> {
         let turn = self.lead.turn(self.batch.waiting(), reading);
         let (server, lead, interleaved) = (&mut self.server, &mut self.lead, &mut self.interleaved);
         let (socket, shared) = (self.socket, self.shared);
-        let mut position = 0;
+        let is_joined = socket.granted().segments;
+        let (mut position, mut messages, mut last) = (0, 0_usize, None);
         self.batch.respond_to(turn.length(), |datagram, buffer| {
             if datagram.truncated {
                 let _ = server.handle_truncated();
@@ -113,7 +114,10 @@ impl<'a> Worker<'a> {
             let may_sign = datagram.len > HEADER_LENGTH && server.has_keys();
             // What the server adds for a MAC is looked ahead too.
             let most = if may_sign { SendLead::MOST - lead.work() } else { SendLead::MOST };
-            let transmit = reading + lead.at(&turn, position).min(most);
+            // What goes to the same place as the one before it leaves together with that.
+            let place = Some((datagram.source, datagram.local));
+            let is_along = is_joined && last == place;
+            let transmit = reading + lead.at(&turn, messages.saturating_sub(usize::from(is_along))).min(most);
             let arrived = datagram.stamp.time;
             let before = may_sign.then(|| (Stamp::user_now().time, server.counters().signed));
             let outcome = server.respond_in_place(buffer, datagram.len, datagram.source, arrived, transmit, now);
@@ -132,6 +136,8 @@ impl<'a> Worker<'a> {
                         interleaved.push((position, token));
                     }
                     position += 1;
+                    messages += usize::from(!is_along);
+                    last = place;
                     Some(length)
                 }
                 Outcome::Drop(DropReason::Control) => {
@@ -142,11 +148,12 @@ impl<'a> Worker<'a> {
             }
         });
         if position > 0 {
-            self.send(turn, reading, now);
+            self.send(turn, reading, now, messages);
         }
     }
 
-    fn send(&mut self, turn: Turn, reading: NtpTimestamp, now: Instant) {
+    /// Sends the replies in so many `messages` as far as is known.
+    fn send(&mut self, turn: Turn, reading: NtpTimestamp, now: Instant, messages: usize) {
         // Nothing is learnt from an interleaved answer: it has a stamp of its own.
         let is_learnt = self.interleaved.is_empty();
         if turn.wants_stamp() && is_learnt {
@@ -163,7 +170,8 @@ impl<'a> Worker<'a> {
             let duration = Stamp::user_now().time.since(reading);
             if let Some(&(_, id)) = self.batch.stamps().first() {
                 self.awaited.push(Awaited { id, since: now, purpose: Purpose::Lead(turn, reading, duration) });
-            } else if report.sent == self.batch.replies() {
+            } else if report.sent == self.batch.replies() && report.sent == messages {
+                // Those that went together say little of what each takes.
                 self.lead.learn_duration(&turn, report.sent, duration);
             }
         }

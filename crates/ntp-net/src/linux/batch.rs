@@ -47,7 +47,14 @@ pub struct Batch {
     stamped: Vec<u16>,
     /// Those that were sent, with the number under which the stamp will come.
     stamps: Vec<(usize, TransmitId)>,
+    /// Where each message of replies that go together ends.
+    joined: Vec<usize>,
 }
+
+/// The most datagrams that the kernel cuts a message into, in any version that does.
+const MOST_SEGMENTS: usize = 64;
+/// The most octets of such a message: what UDP over IPv4 carries.
+const MOST_OCTETS: usize = 65_507;
 
 impl Batch {
     /// Room for `count` datagrams (1 to 1024) of up to `octets` octets.
@@ -64,6 +71,7 @@ impl Batch {
             replies: Vec::with_capacity(count),
             stamped: Vec::with_capacity(count),
             stamps: Vec::with_capacity(count),
+            joined: Vec::with_capacity(count),
         }
     }
 
@@ -209,6 +217,41 @@ impl Batch {
         &self.stamps
     }
 
+    /// Joins neighbours that go to the same place; false when there are none.
+    fn join(&mut self) -> bool {
+        let total = self.replies.len();
+        self.joined.clear();
+        if !(1..total).any(|position| self.is_alike(position)) {
+            return false;
+        }
+        let mut from = 0;
+        while let Some(index) = self.replies.get(from).map(|&index| usize::from(index)) {
+            let (len, mut control_len) = self.messages.out_lens(from);
+            let most = total.min(from + MOST_SEGMENTS.min(MOST_OCTETS / len.max(1)));
+            let to = (from + 1..most).find(|&position| !self.is_alike(position)).unwrap_or(most.max(from + 1));
+            if let (true, Ok(octets)) = (to > from + 1, u16::try_from(len)) {
+                let mut writer = Writer::behind(self.messages.control_out(index), control_len);
+                writer.segments(octets);
+                control_len = writer.len();
+            }
+            self.messages.join(self.joined.len(), index, from, to, control_len);
+            self.joined.push(to);
+            from = to;
+        }
+        true
+    }
+
+    /// Whether the reply in `position` goes where the one before it goes, from the same address, and is as long.
+    fn is_alike(&self, position: usize) -> bool {
+        let place = |position: usize| self.replies.get(position).map(|&index| usize::from(index));
+        let (Some(one), Some(other)) = (position.checked_sub(1).and_then(place), place(position)) else { return false };
+        let (len, control_len) = self.messages.out_lens(position);
+        self.messages.name(one).octets == self.messages.name(other).octets
+            && self.messages.out_lens(position - 1) == (len, control_len)
+            && (1..=MOST_OCTETS).contains(&len)
+            && self.messages.source_octets(one, control_len) == self.messages.source_octets(other, control_len)
+    }
+
     /// Asks for the stamps from `place` on; where they are numbered, the kernel is told our count.
     fn write_stamps(&mut self, place: usize, flags: u32, is_numbered: bool) {
         for place in place..self.stamps.len() {
@@ -264,7 +307,11 @@ impl Socket {
         let total = batch.replies.len();
         batch.stamps.clear();
         if batch.stamped.is_empty() || self.transmit_flags == 0 {
-            return self.send_from(batch, 0, total, |_, _, _| false);
+            // Whatever joined cannot go is sent one by one, which tells what is the matter with each.
+            let joined = if self.granted.segments { self.send_joined(batch) } else { 0 };
+            let mut report = self.send_from(batch, joined, total, |_, _, _| false);
+            report.sent += joined;
+            return report;
         }
         // Held over the call, so that our count and the kernel's keep the same order.
         let mut state = self.transmit.lock().unwrap_or_else(PoisonError::into_inner);
@@ -309,6 +356,15 @@ impl Socket {
         stamped.clear();
         batch.stamped = stamped;
         report
+    }
+
+    /// Sends the replies of which some go together; how many went before the first that was refused.
+    fn send_joined(&self, batch: &mut Batch) -> usize {
+        if !batch.join() {
+            return 0;
+        }
+        let sent = batch.messages.send_joined(self.as_fd(), batch.joined.len()).unwrap_or(0);
+        sent.checked_sub(1).and_then(|last| batch.joined.get(last)).copied().unwrap_or(0)
     }
 
     /// Sends the replies `from..to`, going on behind each that is refused. `retry` is told of each that is refused, and may mend it.

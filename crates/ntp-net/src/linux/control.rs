@@ -16,7 +16,7 @@ const HEADER: usize = (WORD + 4 + 4).div_ceil(WORD) * WORD;
 /// Room for every message a socket of ours can get at once: stamps (3 timespecs), packet info, extended error with
 /// its offender.
 pub(super) const RECEIVE_LEN: usize = 192;
-/// Room for packet info, stamp flags and stamp id.
+/// Room for packet info and for what more there is: stamp flags and stamp id, or the length of segments.
 pub(super) const SEND_LEN: usize = 96;
 
 /// Memory for control messages.
@@ -227,6 +227,11 @@ impl<'a> Writer<'a> {
         if let Some(number) = number {
             self.push(libc::SOL_SOCKET, SCM_TS_OPT_ID, number.to_ne_bytes());
         }
+    }
+
+    /// Cut the payload into datagrams of `octets` each.
+    pub(super) fn segments(&mut self, octets: u16) {
+        self.push(libc::IPPROTO_UDP, libc::UDP_SEGMENT, octets.to_ne_bytes());
     }
 
     /// Octets written, without padding behind the last message: the kernel allocates memory where they are more than an IPv6

@@ -42,6 +42,8 @@ pub(super) fn bind(address: SocketAddr, options: &Options) -> Result<Socket, Bin
     granted.whole = options.whole
         && (family == Family::V4 || granted.dual)
         && asked.number(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE);
+    // That a socket may be told the length it has anyway shows whether the kernel knows of it.
+    granted.segments = options.segments && asked.number(libc::IPPROTO_UDP, libc::UDP_SEGMENT, 0);
     sys::bind(descriptor.as_fd(), &name).map_err(|source| BindError::Bind { address, source })?;
     Ok(Socket {
         descriptor,

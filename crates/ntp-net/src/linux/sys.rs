@@ -150,12 +150,11 @@ struct Slot {
     control_in: Control<RECEIVE_LEN>,
     control_out: Control<SEND_LEN>,
     vector_in: libc::iovec,
-    vector_out: libc::iovec,
 }
 
 /// The memory of a batch: payloads, names, control messages and the headers that point at them.
 ///
-/// The three allocations live as long as this value and never move. Everything, pointers inside the headers
+/// The allocations live as long as this value and never move. Everything, pointers inside the headers
 /// included, is derived from the raw pointers below, so that no reference made for a moment invalidates a header.
 #[derive(Debug)]
 pub(super) struct Messages {
@@ -164,6 +163,10 @@ pub(super) struct Messages {
     payload: NonNull<[u8]>,
     headers_in: NonNull<[libc::mmsghdr]>,
     headers_out: NonNull<[libc::mmsghdr]>,
+    /// What `headers_out` point at, side by side in the order of sending.
+    vectors_out: NonNull<[libc::iovec]>,
+    /// Headers of which each stands for one or more of those.
+    headers_joined: NonNull<[libc::mmsghdr]>,
     octets: usize,
 }
 
@@ -184,7 +187,6 @@ impl Messages {
             control_in: Control([0; RECEIVE_LEN]),
             control_out: Control([0; SEND_LEN]),
             vector_in: empty_vector(),
-            vector_out: empty_vector(),
         };
         // SAFETY: all zero is a valid mmsghdr: null pointers with zero lengths.
         let header = |_| unsafe { zeroed::<libc::mmsghdr>() };
@@ -193,6 +195,8 @@ impl Messages {
             payload: leaked(vec![0; count * octets]),
             headers_in: leaked((0..count).map(header).collect()),
             headers_out: leaked((0..count).map(header).collect()),
+            vectors_out: leaked((0..count).map(|_| empty_vector()).collect()),
+            headers_joined: leaked((0..count).map(header).collect()),
             octets,
         };
         for index in 0..count {
@@ -227,6 +231,18 @@ impl Messages {
         assert!(index < self.headers_out.len());
         // SAFETY: inside the allocation, just checked.
         unsafe { self.headers_out.as_ptr().cast::<libc::mmsghdr>().add(index) }
+    }
+
+    fn vector_out(&self, index: usize) -> *mut libc::iovec {
+        assert!(index < self.vectors_out.len());
+        // SAFETY: inside the allocation, just checked.
+        unsafe { self.vectors_out.as_ptr().cast::<libc::iovec>().add(index) }
+    }
+
+    fn header_joined(&self, index: usize) -> *mut libc::mmsghdr {
+        assert!(index < self.headers_joined.len());
+        // SAFETY: inside the allocation, just checked.
+        unsafe { self.headers_joined.as_ptr().cast::<libc::mmsghdr>().add(index) }
     }
 
     /// Points a receiving header at its slot.
@@ -301,6 +317,13 @@ impl Messages {
         control.0.get(..len).unwrap_or(&[])
     }
 
+    /// The first `len` octets of the control messages to go out from slot `index`.
+    pub(super) fn source_octets(&self, index: usize, len: usize) -> &[u8] {
+        // SAFETY: as above.
+        let control = unsafe { &(*self.slot(index)).control_out };
+        control.0.get(..len).unwrap_or(&[])
+    }
+
     /// The control messages to go out from slot `index`.
     #[inline]
     pub(super) fn control_out(&mut self, index: usize) -> &mut Control<SEND_LEN> {
@@ -320,15 +343,15 @@ impl Messages {
     #[inline]
     pub(super) fn reply(&mut self, position: usize, index: usize, len: usize, control_len: usize) {
         let (slot, payload, name_len) = (self.slot(index), self.payload_of(index), self.name_len(index));
-        let header = self.header_out(position);
-        // SAFETY: all three lie in our allocations and no reference to them exists now; the lengths are cut to what
+        let (header, vector) = (self.header_out(position), self.vector_out(position));
+        // SAFETY: all four lie in our allocations and no reference to them exists now; the lengths are cut to what
         // is there.
         unsafe {
-            (*slot).vector_out = libc::iovec { iov_base: payload.cast(), iov_len: len.min(self.octets) };
+            *vector = libc::iovec { iov_base: payload.cast(), iov_len: len.min(self.octets) };
             let header = &mut (*header).msg_hdr;
             header.msg_name = (&raw mut (*slot).name.octets).cast();
             header.msg_namelen = name_len;
-            header.msg_iov = &raw mut (*slot).vector_out;
+            header.msg_iov = vector;
             header.msg_iovlen = 1;
             header.msg_control = if control_len == 0 { ptr::null_mut() } else { (&raw mut (*slot).control_out).cast() };
             header.msg_controllen = control_len.min(SEND_LEN) as _;
@@ -352,6 +375,31 @@ impl Messages {
         let len = unsafe { (*self.header_in(index)).msg_hdr.msg_namelen };
         #[allow(clippy::cast_possible_truncation)] // 28
         len.min(NAME_LEN as libc::socklen_t)
+    }
+
+    /// Makes header `place` of the joined ones stand for the replies in positions `from..to`, all of which go where the first,
+    /// in slot `index`, goes: with its name, and so many octets of its control messages.
+    pub(super) fn join(&mut self, place: usize, index: usize, from: usize, to: usize, control_len: usize) {
+        let count = to.min(self.count()).saturating_sub(from);
+        let (slot, first, joined) = (self.slot(index), self.header_out(from), self.header_joined(place));
+        // SAFETY: all lie in our allocations and no reference to them exists now; `count` vectors stand side by side from that
+        // of the first on.
+        unsafe {
+            *joined = *first;
+            let header = &mut (*joined).msg_hdr;
+            header.msg_iovlen = count as _;
+            header.msg_control = if control_len == 0 { ptr::null_mut() } else { (&raw mut (*slot).control_out).cast() };
+            header.msg_controllen = control_len.min(SEND_LEN) as _;
+        }
+    }
+
+    /// `sendmmsg` of the first `count` joined headers; how many went out before the first that was refused.
+    pub(super) fn send_joined(&mut self, descriptor: BorrowedFd<'_>, count: usize) -> io::Result<usize> {
+        let count = u32::try_from(count.min(self.count())).unwrap_or(0);
+        let flags = libc::MSG_DONTWAIT as _;
+        // SAFETY: `count` headers, written by `join` from those that `reply` wrote: see `send`.
+        let sent = check(unsafe { libc::sendmmsg(descriptor.as_raw_fd(), self.header_joined(0), count, flags) })?;
+        Ok(usize::try_from(sent).unwrap_or(0))
     }
 
     /// `sendmmsg` of the replies in positions `from..to`; how many went out before the first that was refused. Never waits.
@@ -378,6 +426,8 @@ impl Drop for Messages {
             drop(Box::from_raw(self.payload.as_ptr()));
             drop(Box::from_raw(self.headers_in.as_ptr()));
             drop(Box::from_raw(self.headers_out.as_ptr()));
+            drop(Box::from_raw(self.vectors_out.as_ptr()));
+            drop(Box::from_raw(self.headers_joined.as_ptr()));
         }
     }
 }
