@@ -253,28 +253,20 @@ fn a_clock_at_1970_finds_2038_from_a_time_known_to_have_passed() {
     assert_eq!(known_lag(truth, made), None);
 }
 
-/// The association's own work per request and reply, with an engine that does nothing: it may grow with the logarithm of
-/// the company, not faster.
+/// However many associations there are: a request and its reply concern one of them, and the engine is asked of no other.
 #[test]
-fn thousands_of_associations_cost_in_proportion() {
-    let work = |count: u16| {
-        let mut world = World::new();
-        for last in 0..count {
-            let server = world.serve(&address(last).to_string(), good);
-            world.add(server, config(6, 6, false));
-        }
-        let started = std::time::Instant::now();
-        world.run_for(Duration::from_secs(640));
-        let spent = started.elapsed();
-        let polls: usize = world.servers.values().map(|server| server.asked.len()).sum();
-        assert!(world.system.engine().polls_asked.get() <= 2 * polls + usize::from(count), "the others are left alone");
-        assert!(polls - world.accepted < 10, "only what is in flight at the end is missing");
-        assert!(polls >= usize::from(count) * 10);
-        spent.as_secs_f64() / polls as f64
-    };
-    let (few, many) = (work(100), work(1_000));
-    println!("{:.2} µs a poll with 100 sources, {:.2} µs with 1000", few * 1e6, many * 1e6);
-    assert!(many < few * 4.0, "ten times the sources: {few:e} s a poll became {many:e} s");
+fn a_thousand_associations_leave_each_other_alone() {
+    let count = 1_000;
+    let mut world = World::new();
+    for last in 0..count {
+        let server = world.serve(&address(last).to_string(), good);
+        world.add(server, config(6, 6, false));
+    }
+    world.run_for(Duration::from_secs(640));
+    let polls: usize = world.servers.values().map(|server| server.asked.len()).sum();
+    assert!(polls >= usize::from(count) * 10);
+    assert!(polls - world.accepted < 10, "only what is in flight at the end is missing");
+    assert!(world.system.engine().polls_asked.get() <= 2 * polls + usize::from(count));
 }
 
 /// What is asked of a server within two minutes of waking.
