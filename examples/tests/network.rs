@@ -235,7 +235,7 @@ fn the_agent_follows_a_name_to_its_new_address() {
          own_names
          echo '10.9.9.2 time.test' >>/etc/hosts
          $FAR $SERVE --user root --listen 0.0.0.0:123 --stratum 3 >serve.out 2>&1 &
-         $AGENT --json --server time.test --minpoll -2 --maxpoll -2 --duration 20 &
+         $AGENT --json --server time.test --minpoll -2 --maxpoll -2 --duration 13 &
          agent=$!
          sleep 4
          far_moves
@@ -284,7 +284,7 @@ fn a_pool_that_died_is_resolved_again() {
          own_names
          echo '10.9.9.2 pool.test' >>/etc/hosts
          $FAR $SERVE --user root --listen 0.0.0.0:123 --stratum 3 >serve.out 2>&1 &
-         $AGENT --json --pool pool.test --minpoll -2 --maxpoll -2 --duration 40 &
+         $AGENT --json --pool pool.test --minpoll -2 --maxpoll -2 --duration 24 &
          agent=$!
          sleep 3
          far_moves
