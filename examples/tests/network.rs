@@ -230,18 +230,15 @@ fn the_server_goes_on_when_its_host_changes_address() {
 #[test]
 fn the_agent_follows_a_name_to_its_new_address() {
     let Some(host) = Host::with(&[]) else { return };
-    host.file("hosts", "127.0.0.1 localhost\n10.9.9.2 time.test\n").file("nsswitch.conf", "hosts: files\n");
     let said = host.run(
         "two_hosts
-         mount --bind hosts /etc/hosts
-         mount --bind nsswitch.conf /etc/nsswitch.conf
+         own_names
+         echo '10.9.9.2 time.test' >>/etc/hosts
          $FAR $SERVE --user root --listen 0.0.0.0:123 --stratum 3 >serve.out 2>&1 &
-         $AGENT --json --server time.test --minpoll -2 --maxpoll -2 --duration 20 &
+         $AGENT --json --server time.test --minpoll -2 --maxpoll -2 --duration 13 &
          agent=$!
          sleep 4
-         ip -n far addr add 10.9.9.7/24 dev far
-         ip -n far addr del 10.9.9.2/24 dev far
-         ip -n far addr add 10.9.9.7/24 dev far 2>/dev/null || :
+         far_moves
          echo '10.9.9.7 time.test' >/etc/hosts
          wait $agent",
     );
@@ -256,11 +253,9 @@ fn the_agent_follows_a_name_to_its_new_address() {
 #[test]
 fn the_agent_waits_for_a_network_and_a_name() {
     let Some(host) = Host::with(&[]) else { return };
-    host.file("hosts", "127.0.0.1 localhost\n").file("nsswitch.conf", "hosts: files\n");
     let said = host.run(
         "two_hosts
-         mount --bind hosts /etc/hosts
-         mount --bind nsswitch.conf /etc/nsswitch.conf
+         own_names
          $FAR $SERVE --user root --listen 0.0.0.0:123 --stratum 3 >serve.out 2>&1 &
          ip link set near down
          $AGENT --json --server late.test --server 10.9.9.2 --minpoll -2 --maxpoll -2 --duration 19 &
@@ -284,18 +279,15 @@ fn the_agent_waits_for_a_network_and_a_name() {
 #[test]
 fn a_pool_that_died_is_resolved_again() {
     let Some(host) = Host::with(&[]) else { return };
-    host.file("hosts", "127.0.0.1 localhost\n10.9.9.2 pool.test\n").file("nsswitch.conf", "hosts: files\n");
     let said = host.run(
         "two_hosts
-         mount --bind hosts /etc/hosts
-         mount --bind nsswitch.conf /etc/nsswitch.conf
+         own_names
+         echo '10.9.9.2 pool.test' >>/etc/hosts
          $FAR $SERVE --user root --listen 0.0.0.0:123 --stratum 3 >serve.out 2>&1 &
-         $AGENT --json --pool pool.test --minpoll -2 --maxpoll -2 --duration 40 &
+         $AGENT --json --pool pool.test --minpoll -2 --maxpoll -2 --duration 24 &
          agent=$!
          sleep 3
-         ip -n far addr add 10.9.9.7/24 dev far
-         ip -n far addr del 10.9.9.2/24 dev far
-         ip -n far addr add 10.9.9.7/24 dev far 2>/dev/null || :
+         far_moves
          echo '10.9.9.7 pool.test' >/etc/hosts
          wait $agent",
     );

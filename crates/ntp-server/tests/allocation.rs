@@ -2,47 +2,21 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // how a test fails
 #![cfg(target_os = "linux")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use allocation_counter::measure;
 use ntp_net::{Batch, Options, SendLead, Socket, Stamp};
 use ntp_proto::mac::{Algorithm, Key, SharedKey};
 use ntp_proto::ClientRequest;
 use ntp_server::{Access, AccessRules, Outcome, RateLimit, Server, ServerClock, MAX_REQUEST};
 use ntp_types::{Instant, NtpTimestamp, Precision, Stratum};
 
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes unchanged to the system's allocator; the counter is a plain cell of this thread.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `alloc` above with this `layout`, as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Allocations of `work` on this thread.
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = COUNT.get();
-    work();
-    COUNT.get() - before
+fn allocations(work: impl FnOnce()) -> u64 {
+    measure(work).count_total
 }
 
 fn key() -> SharedKey {

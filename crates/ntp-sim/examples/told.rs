@@ -7,21 +7,17 @@
 //!
 //!     cargo run --release -p ntp-sim --example told [SEEDS]
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::time::Duration;
-
 use ntp_discipline::{adaptive, Policy};
-use ntp_sim::clock::Clock;
+use ntp_sim::clock::EPOCH;
 use ntp_sim::metrics::median;
 use ntp_sim::network::{Event, Queue};
 use ntp_sim::oscillator::{Oscillator, Wander};
 use ntp_sim::scenario::Scenario;
 use ntp_sim::server::Server;
 use ntp_sim::table::{entries, Entry};
-use ntp_sim::whole::{Answering, Whole, SOURCES};
-use ntp_sim::world::{Client, World, PACKET};
-use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp};
+use ntp_sim::whole::{self, SOURCES};
+use ntp_sim::world::Passage;
+use ntp_types::{Instant, NtpTimestamp};
 
 /// Seeds without an argument.
 const SEEDS: u64 = 9;
@@ -34,76 +30,37 @@ struct Measured {
     delay: f64,
 }
 
-/// The real client, and what it measured.
-struct Recorded {
-    client: Whole<adaptive::Engine<SOURCES>>,
+/// What the client measured: the world's packets as they pass it by.
+struct Recorder {
     start: Instant,
-    /// True time then.
-    epoch: NtpTimestamp,
     /// For each server the transmit timestamp of the last request, which an answer repeats, and the raw clock then.
-    asked: Vec<(NtpTimestamp, Instant)>,
-    measured: Rc<RefCell<Vec<Measured>>>,
+    asked: Vec<Option<(NtpTimestamp, Instant)>>,
+    measured: Vec<Measured>,
 }
 
-impl Recorded {
-    fn raw(&self, at: Instant) -> f64 {
-        at.since(self.start).as_secs_f64()
-    }
-}
-
-impl Client for Recorded {
-    fn poll_transmit(
-        &mut self,
-        now: Instant,
-        time: NtpTimestamp,
-        nonce: u64,
-        out: &mut [u8; PACKET],
-    ) -> Option<(usize, usize)> {
-        let sent = self.client.poll_transmit(now, time, nonce, out)?;
-        *self.asked.get_mut(sent.0)? = (timestamp(out, 40)?, now);
-        Some(sent)
-    }
-
-    fn handle_datagram(&mut self, server: usize, bytes: &[u8], time: NtpTimestamp, now: Instant) {
-        let stamps = (timestamp(bytes, 24), timestamp(bytes, 32), timestamp(bytes, 40));
-        if let (Some(&(asked, sent)), (Some(t1), Some(t2), Some(t3))) = (self.asked.get(server), stamps) {
-            if t1 == asked {
-                let since = |at: NtpTimestamp| (at - self.epoch).to_seconds_f64();
-                let (up, down) = (since(t2) - self.raw(sent), since(t3) - self.raw(now));
-                let second = 0.5 * (since(t2) + since(t3));
-                self.measured.borrow_mut().push(Measured {
-                    server,
-                    second,
-                    offset: 0.5 * (up + down),
-                    delay: up - down,
-                });
-            }
+impl Recorder {
+    fn handle(&mut self, passage: Passage<'_>) {
+        let Some(asked) = self.asked.get_mut(passage.server) else { return };
+        if !passage.to_client {
+            *asked = timestamp(passage.bytes, 40).map(|t1| (t1, passage.now));
+            return;
         }
-        self.client.handle_datagram(server, bytes, time, now);
-    }
-
-    fn handle_suspended(&mut self, slept: Duration, now: Instant) {
-        self.client.handle_suspended(slept, now);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.client.handle_timeout(now);
-    }
-
-    fn poll_command(&mut self) -> Option<ClockCommand> {
-        self.client.poll_command()
-    }
-
-    fn handle_applied(&mut self, applied: &Applied) {
-        self.client.handle_applied(applied);
-    }
-
-    fn next_timeout(&self) -> Option<Instant> {
-        self.client.next_timeout()
-    }
-
-    fn bound(&self, now: Instant) -> Option<f64> {
-        self.client.bound(now)
+        let stamp = |at| timestamp(passage.bytes, at);
+        let (Some((t1, sent)), Some(origin), Some(t2), Some(t3)) = (*asked, stamp(24), stamp(32), stamp(40)) else {
+            return;
+        };
+        if origin != t1 {
+            return;
+        }
+        let since = |at: NtpTimestamp| (at - EPOCH).to_seconds_f64();
+        let raw = |at: Instant| at.since(self.start).as_secs_f64();
+        let (up, down) = (since(t2) - raw(sent), since(t3) - raw(passage.now));
+        self.measured.push(Measured {
+            server: passage.server,
+            second: 0.5 * (since(t2) + since(t3)),
+            offset: 0.5 * (up + down),
+            delay: up - down,
+        });
     }
 }
 
@@ -189,26 +146,15 @@ fn base(server: &Server, second: f64) -> f64 {
 #[allow(clippy::expect_used)] // the default policy is valid
 fn compare(scenario: &Scenario, seed: u64, wander: f64) -> (f64, f64) {
     let engine = adaptive::Engine::<SOURCES>::new(Policy::default()).expect("the default policy is valid");
-    let measured = Rc::new(RefCell::new(Vec::new()));
+    let world = whole::world(engine, scenario, seed);
     let servers = &scenario.servers;
-    let start = Clock::new(&scenario.wander, scenario.initial_offset, seed).instant(NtpDuration::ZERO);
-    let epoch = Clock::new(&[], 0.0, seed).read(NtpDuration::ZERO);
-    let client = Whole::new(engine, scenario, seed, start);
-    let recorded = Recorded {
-        client,
-        start,
-        epoch,
-        asked: vec![(NtpTimestamp::UNSET, start); servers.len()],
-        measured: Rc::clone(&measured),
-    };
-    let responders = servers.iter().map(|server| Answering::new(server, None)).collect();
-    let (metrics, seconds) = World::new(scenario, seed, recorded, responders).run();
+    let mut recorder = Recorder { start: world.now(), asked: vec![None; servers.len()], measured: Vec::new() };
+    let (metrics, seconds) = world.run_tapped(|passage| recorder.handle(passage));
 
     let mut oscillator = Oscillator::new(&scenario.wander, seed);
     // Before anything is known: a second, and 75 ppm.
     let mut filter = Filter { x: 0.0, f: 0.0, xx: 1.0, xf: 0.0, ff: 5.6e-9, at: 0.0 };
-    let measured = measured.borrow();
-    let (mut next, mut squares, mut count) = (measured.iter().peekable(), 0.0, 0.0);
+    let (mut next, mut squares, mut count) = (recorder.measured.iter().peekable(), 0.0, 0.0);
     for second in 0..u32::try_from(seconds.len()).unwrap_or(u32::MAX) {
         let now = f64::from(second);
         while let Some(sample) = next.next_if(|sample| sample.second <= now) {

@@ -7,7 +7,7 @@ use ntp_types::{Applied, ClockCommand, Frequency, Instant, NtpDuration, NtpTimes
 use crate::oscillator::{Oscillator, Wander};
 
 /// True time when a simulation starts: some hours into 2036, so that the era ends during the first day.
-pub(crate) const EPOCH: NtpTimestamp = NtpTimestamp::new(u32::MAX - 40_000, 0);
+pub const EPOCH: NtpTimestamp = NtpTimestamp::new(u32::MAX - 40_000, 0);
 /// The reading of the raw clock then: the machine has been up for a while.
 const BOOTED: Duration = Duration::from_secs(100);
 /// The largest frequency correction, as Linux has it.

@@ -175,6 +175,15 @@ fn kiss(asked: Asked<'_>, clock: &ServerClock, code: [u8; 4], out: &mut [u8; PAC
     Some(bytes.len())
 }
 
+/// The world of a scenario at its first moment: the real client with this engine, and its servers.
+#[must_use]
+pub fn world<E: Engine>(engine: E, scenario: &Scenario, seed: u64) -> World<'_, Whole<E>, Answering> {
+    let start = Clock::new(&scenario.wander, scenario.initial_offset, seed).instant(NtpDuration::ZERO);
+    let key = scenario.key.as_ref();
+    let responders = scenario.servers.iter().map(|server| Answering::new(server, key)).collect();
+    World::new(scenario, seed, Whole::new(engine, scenario, seed, start), responders)
+}
+
 /// Runs the real client, with the adaptive engine and its usual policy, through a scenario.
 ///
 /// # Panics
@@ -183,8 +192,5 @@ fn kiss(asked: Asked<'_>, clock: &ServerClock, code: [u8; 4], out: &mut [u8; PAC
 #[allow(clippy::expect_used)] // said above
 pub fn run(scenario: &Scenario, seed: u64) -> (Metrics, Vec<Second>) {
     let engine = adaptive::Engine::<SOURCES>::new(Policy::default()).expect("the default policy is valid");
-    let start = Clock::new(&scenario.wander, scenario.initial_offset, seed).instant(NtpDuration::ZERO);
-    let key = scenario.key.as_ref();
-    let responders = scenario.servers.iter().map(|server| Answering::new(server, key)).collect();
-    World::new(scenario, seed, Whole::new(engine, scenario, seed, start), responders).run()
+    world(engine, scenario, seed).run()
 }

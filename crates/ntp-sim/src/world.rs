@@ -61,6 +61,19 @@ pub struct Asked<'a> {
     pub since_start: f64,
 }
 
+/// A packet at the client's end of its way.
+#[derive(Debug, Clone, Copy)]
+pub struct Passage<'a> {
+    /// The server it goes to, or says it is from.
+    pub server: usize,
+    /// Whether the client is given it; otherwise the client sends it.
+    pub to_client: bool,
+    /// The packet.
+    pub bytes: &'a [u8],
+    /// The raw clock then.
+    pub now: Instant,
+}
+
 /// What a server says to a request.
 pub trait Responder {
     /// The length of the answer in `out`; `None` for none.
@@ -131,9 +144,15 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
 
     /// Runs to the end: the figures, and every second.
     #[must_use]
-    pub fn run(mut self) -> (Metrics, Vec<Second>) {
+    pub fn run(self) -> (Metrics, Vec<Second>) {
+        self.run_tapped(|_| ())
+    }
+
+    /// The same; `tap` is shown every packet that the client sends or is given.
+    #[must_use]
+    pub fn run_tapped(mut self, mut tap: impl FnMut(Passage<'_>)) -> (Metrics, Vec<Second>) {
         for second in 0..self.scenario.duration {
-            self.second(second);
+            self.second(second, &mut tap);
         }
         let settle = usize::try_from(self.scenario.settle).unwrap_or(usize::MAX);
         let metrics = Metrics {
@@ -145,7 +164,7 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
         (metrics, self.seconds)
     }
 
-    fn second(&mut self, second: u32) {
+    fn second(&mut self, second: u32, tap: &mut impl FnMut(Passage<'_>)) {
         let start = NtpDuration::from_bits(i64::from(second) << 32);
         let end = start + NtpDuration::SECOND;
         self.time = start;
@@ -162,11 +181,11 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
         for (server, delay, bytes) in self.attackers.second(f64::from(second), self.scenario.servers.len()) {
             self.deliver(server, true, bytes, delay);
         }
-        self.act();
+        self.act(tap);
         while let Some(next) = self.next_event(start).filter(|&next| next < end) {
             self.time = self.time.max(next);
-            self.arrivals();
-            self.act();
+            self.arrivals(tap);
+            self.act(tap);
         }
         self.time = NtpDuration::from_bits(end.to_bits() - 1);
         self.seconds.push(Second {
@@ -198,11 +217,12 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
         }
     }
 
-    fn arrivals(&mut self) {
+    fn arrivals(&mut self, tap: &mut impl FnMut(Passage<'_>)) {
         while self.flights.peek().is_some_and(|Reverse(flight)| flight.arrives <= self.time) {
             let Some(Reverse(flight)) = self.flights.pop() else { return };
             if flight.to_client {
                 let (time, now) = (self.clock.read(self.time), self.now());
+                tap(Passage { server: flight.server, to_client: true, bytes: &flight.bytes, now });
                 self.client.handle_datagram(flight.server, &flight.bytes, time, now);
             } else {
                 self.serve(&flight);
@@ -247,7 +267,7 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
     }
 
     /// Lets the client do what it has to do now.
-    fn act(&mut self) {
+    fn act(&mut self, tap: &mut impl FnMut(Passage<'_>)) {
         let now = self.now();
         self.client.handle_timeout(now);
         let mut out = [0; PACKET];
@@ -260,6 +280,7 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
                 self.packets += 1;
             }
             let request = out.get(..length).unwrap_or_default();
+            tap(Passage { server, to_client: false, bytes: request, now });
             let seconds = self.time.to_seconds_f64();
             for forged in self.attackers.forgeries(seconds, request, EPOCH + self.time) {
                 self.deliver(server, true, forged, AT_ONCE);

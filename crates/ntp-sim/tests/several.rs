@@ -5,14 +5,11 @@
 use std::time::Duration;
 
 use ntp_discipline::{adaptive, rfc5905, Engine, Policy};
-use ntp_sim::clock::Clock;
 use ntp_sim::metrics::Second;
 use ntp_sim::network::When;
 use ntp_sim::scenario::Scenario;
 use ntp_sim::server::{Fault, Server};
-use ntp_sim::whole::{Answering, Whole, SOURCES};
-use ntp_sim::world::World;
-use ntp_types::NtpDuration;
+use ntp_sim::whole::{self, SOURCES};
 
 fn near() -> Server {
     Server::exponential(1e-2, 3e-4)
@@ -41,9 +38,7 @@ fn a_dead_server_holds_nobody_up() {
 }
 
 fn claims<E: Engine>(engine: E, scenario: &Scenario) -> Vec<Second> {
-    let start = Clock::new(&scenario.wander, scenario.initial_offset, 1).instant(NtpDuration::ZERO);
-    let responders = scenario.servers.iter().map(|server| Answering::new(server, None)).collect();
-    World::new(scenario, 1, Whole::new(engine, scenario, 1, start), responders).run().1
+    whole::world(engine, scenario, 1).run().1
 }
 
 /// Servers fall silent, or lose their own time: the claim outlives them by the longest holdover, true all the while, and

@@ -9,7 +9,8 @@ use serde_json::Value;
 pub(crate) const NOTHING: f64 = 0.05;
 
 /// Words of every script. `serve` begins to serve and waits until it does; `two_hosts` makes a second host at 10.9.9.2 beside this
-/// one at 10.9.9.1; `openntpd_home` makes the user and the directories that openntpd insists on. What stands before a program:
+/// one at 10.9.9.1, and `far_moves` gives it 10.9.9.7 instead; `own_names` leaves no name but those a script adds to /etc/hosts;
+/// `openntpd_home` makes the user and the directories that openntpd insists on. What stands before a program:
 /// `$FAR` runs it on the second host, `$STILL` with a clock that stands still, `$CLASSIC` with Debian 11's libraries, `$NTPSEC`
 /// by Python with ntpsec's.
 const WORDS: &str = r#"
@@ -35,6 +36,18 @@ two_hosts() {
     ip -n far addr add 10.9.9.2/24 dev far
     ip -n far link set far up
     until ip -n far link show far | grep -q 'state UP'; do sleep 0.1; done
+}
+far_moves() {
+    ip -n far addr add 10.9.9.7/24 dev far
+    ip -n far addr del 10.9.9.2/24 dev far
+    # Gone with the first one, unless the kernel promotes it.
+    ip -n far addr add 10.9.9.7/24 dev far 2>/dev/null || :
+}
+own_names() {
+    echo '127.0.0.1 localhost' >hosts
+    echo 'hosts: files' >nsswitch.conf
+    mount --bind hosts /etc/hosts
+    mount --bind nsswitch.conf /etc/nsswitch.conf
 }
 openntpd_home() {
     mkdir -m 755 empty
