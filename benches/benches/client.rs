@@ -104,7 +104,7 @@ impl<E: Engine> World<E> {
 
 fn polls(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("client, one poll");
-    for count in [1_u32, 4, 16, 256, 1_024, 4_096] {
+    for count in [1_u32, 4, 16, 256, 1_024, 4_096, 16_384] {
         let mut world = World::new(Idle::default(), count);
         group.bench_function(BenchmarkId::new("no discipline", count), |bench| bench.iter(|| world.poll()));
     }
@@ -113,7 +113,7 @@ fn polls(criterion: &mut Criterion) {
         let mut world = World::new(engine, count);
         group.bench_function(BenchmarkId::new("rfc5905", count), |bench| bench.iter(|| world.poll()));
     }
-    for count in [1_u32, 4, 16, 256] {
+    for count in [1_u32, 4, 16, 256, 1_024, 4_096] {
         let mut world = World::new(adaptive::Engine::<16>::new(Policy::default()).expect("a valid policy"), count);
         group.bench_function(BenchmarkId::new("adaptive", count), |bench| bench.iter(|| world.poll()));
     }

@@ -51,11 +51,12 @@ pub(crate) struct Delays {
     sorted: [f32; WINDOW],
     len: usize,
     next: usize,
+    spread: f64,
 }
 
 impl Delays {
     pub(crate) const fn new() -> Self {
-        Self { arrived: [0.0; WINDOW], sorted: [0.0; WINDOW], len: 0, next: 0 }
+        Self { arrived: [0.0; WINDOW], sorted: [0.0; WINDOW], len: 0, next: 0, spread: UNKNOWN_SPREAD }
     }
 
     /// How many are known.
@@ -87,6 +88,7 @@ impl Delays {
         }
         self.next = (self.next + 1) % WINDOW;
         self.len += 1;
+        self.spread = self.measured_spread();
     }
 
     /// The smallest delay known: the path's base as far as it has been seen.
@@ -95,7 +97,11 @@ impl Delays {
     }
 
     /// Typical excess over the base: that of the median.
-    pub(crate) fn spread(&self) -> f64 {
+    pub(crate) const fn spread(&self) -> f64 {
+        self.spread
+    }
+
+    fn measured_spread(&self) -> f64 {
         if self.len <= 2 {
             return UNKNOWN_SPREAD;
         }
