@@ -31,12 +31,13 @@ impl<const N: usize> Fusion<N> {
         })
     }
 
-    /// All sources as selection sees them at `now`.
+    /// All sources as selection sees them at `now`: by those of their filters that carry weight. The others, extrapolated
+    /// between two polls, would make of a near source one as vague as any, that agrees with whoever lies.
     pub(super) fn candidates(&self, sources: &[Source], policy: &Policy, now: Instant) -> [Candidate; N] {
         let smeared = smeared::<N>(sources, policy);
         core::array::from_fn(|i| {
             let Some(source) = sources.get(i).filter(|source| source.samples > 0) else { return Candidate::default() };
-            let estimate = source.estimate(now);
+            let estimate = source.plan(now).now;
             let near = NtpDuration::from_seconds_f64(source.distance()) <= policy.maximum_distance;
             Candidate {
                 live: source.has_vote(now) && near && source.is_smeared() == smeared,
@@ -84,10 +85,9 @@ pub(super) fn smeared<const N: usize>(sources: &[Source], policy: &Policy) -> bo
     }
 }
 
-/// A source as the joint estimate sees it: by those of its filters that carry weight while it answers and our clock is
-/// steady. The others, extrapolated between two polls, would make of a near source one as vague as any.
+/// A source as the joint estimate sees it: by those of its filters that carry weight while our clock is steady.
 pub(super) fn as_member(source: &Source, asymmetry: Asymmetry, is_steady: bool, now: Instant) -> Member {
-    let estimate = if is_steady && !source.is_silent(now) { source.plan(now).now } else { source.estimate(now) };
+    let estimate = if is_steady { source.plan(now).now } else { source.estimate(now) };
     Member {
         offset: estimate.offset,
         deviation: MARGIN * libm::sqrt(estimate.xx),
