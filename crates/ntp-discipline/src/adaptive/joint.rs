@@ -55,7 +55,7 @@ struct Filter<const N: usize> {
     /// How many of the biases there is something to know of: behind them are zeros only.
     used: usize,
     bias: [f64; N],
-    /// Covariances of x and f with the biases, and of the biases.
+    /// Covariances of x and f with the biases, and of the biases: symmetric to the bit.
     x_bias: [f64; N],
     f_bias: [f64; N],
     biases: [[f64; N]; N],
@@ -90,7 +90,7 @@ impl<const N: usize> Filter<N> {
     /// What the sources measure on average, by their shares.
     fn average(&self, shares: &[f64; N]) -> Estimate {
         let sum = |values: &[f64; N]| values.iter().zip(shares).map(|(v, s)| v * s).sum::<f64>();
-        // The covariance is symmetric to the bit: its columns, which can be summed together, are its rows.
+        // The columns, which can be summed together, are the rows.
         let mut sums = [0.0; N];
         for (column, share) in self.biases.iter().zip(shares).take(self.used) {
             for (sum, value) in sums.iter_mut().zip(column) {
@@ -110,9 +110,10 @@ impl<const N: usize> Filter<N> {
         let at = |values: &[f64; N]| values.get(i).copied().unwrap_or_default();
         let gain_x = (self.core.xx + at(&self.x_bias)) / variance;
         let gain_f = (self.core.xf + at(&self.f_bias)) / variance;
+        // A column is a row.
         let mut gain = self.x_bias;
-        for (gain, row) in gain.iter_mut().zip(&self.biases).take(self.used) {
-            *gain = (*gain + at(row)) / variance;
+        for (gain, own) in gain.iter_mut().zip(self.biases.get(i).unwrap_or(&[0.0; N])) {
+            *gain = (*gain + own) / variance;
         }
         let less = variance - left;
         self.core.offset += gain_x * shift;
@@ -128,14 +129,7 @@ impl<const N: usize> Filter<N> {
                 *value -= gain_i * gain_j * less;
             }
         }
-        for (j, (gain_j, row)) in gain.iter().zip(&mut self.biases).take(self.used).enumerate() {
-            for (value, gain_k) in row.iter_mut().zip(&gain) {
-                *value -= gain_j * gain_k * less;
-            }
-            if let Some(own) = row.get_mut(j) {
-                *own = own.max(0.0);
-            }
-        }
+        subtract_products(self.biases.get_mut(..self.used).unwrap_or_default(), &gain, less);
         self.core = self.core.bounded();
     }
 
@@ -399,9 +393,23 @@ impl<const N: usize> Joint<N> {
     /// Whether it is an estimate still: what hostile samples made of it is built anew from the witnesses.
     pub(crate) fn is_sound(&self) -> bool {
         let estimate = self.estimate(0.0);
-        let biases =
-            self.filters.iter().all(|filter| filter.bias.iter().chain(&filter.x_bias).all(|v| v.abs() < LOST.0));
+        // No early end: so a compiler can look at several at a time.
+        let are_kept = |values: &[f64; N]| values.iter().fold(true, |kept, value| kept & (value.abs() < LOST.0));
+        let biases = self.filters.iter().all(|filter| are_kept(&filter.bias) & are_kept(&filter.x_bias));
         biases && estimate.xx < LOST.0 * LOST.0 && estimate.frequency.abs() < LOST.1
+    }
+}
+
+/// Apart, so that a compiler knows row and gain not to overlap, and takes several at a time.
+#[inline(never)]
+fn subtract_products<const N: usize>(covariance: &mut [[f64; N]], gain: &[f64; N], less: f64) {
+    for (j, (row, gain_j)) in covariance.iter_mut().zip(gain).enumerate() {
+        for (value, gain_k) in row.iter_mut().zip(gain) {
+            *value -= gain_j * gain_k * less;
+        }
+        if let Some(own) = row.get_mut(j) {
+            *own = own.max(0.0);
+        }
     }
 }
 
