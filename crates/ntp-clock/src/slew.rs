@@ -54,11 +54,11 @@ pub(crate) enum Plan {
 }
 
 impl SlewPolicy {
-    /// For a process that a [guard](crate::rescue::start_guard) watches: up to 50 000 ppm, and by frequency up to 100 ppm, because
+    /// For a process that a [guard](crate::rescue::start_guard) watches: up to 83 333 ppm, and by frequency up to 100 ppm, because
     /// that is even, where the kernel's own slew runs at 500 ppm for whatever little it is given.
     #[must_use]
     pub fn guarded() -> Self {
-        Self { max_rate: Frequency::from_ppm(50_000), harmless_rate: Frequency::from_ppm(100), self_ending: true }
+        Self { max_rate: Frequency::from_ppm(83_333), harmless_rate: Frequency::from_ppm(100), self_ending: true }
     }
 
     /// How long a slew must be allowed to take for the kernel to do it by itself: 500 µs/s, and two seconds to begin and end.

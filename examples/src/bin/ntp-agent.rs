@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use clap::Parser;
 use ntp_client::{known_lag, System, SystemConfig};
 use ntp_clock::{ReadClock, SoftwareClock, SteerClock};
-use ntp_discipline::{adaptive, rfc5905, Engine, Policy};
+use ntp_discipline::{adaptive, rfc5905, Engine, Policy, StepLimit};
 use ntp_examples::agent::{Agent, Arguments, Clock, Discipline, Failure};
 use ntp_examples::clock::AgentClock;
 use ntp_examples::demo::{self, Servers};
@@ -104,7 +104,8 @@ fn follow<E: Engine>(arguments: &Arguments, system: System<E>, stop: &Stop, styl
         view.say(Duration::ZERO, &complaint)?;
     }
     let made: UnixTime = MADE.parse().map_err(std::io::Error::other)?;
-    if let Some(lag) = known_lag(SystemTime::now().into(), made) {
+    let may_step = system.engine().policy().step_limit != StepLimit::Never;
+    if let Some(lag) = known_lag(SystemTime::now().into(), made).filter(|_| may_step) {
         let _ = clock.apply(&ClockCommand::Step { offset: lag, frequency: Frequency::ZERO })?;
         view.say(Duration::ZERO, &format!("the clock shows a time before {MADE}: stepped to that"))?;
     }

@@ -20,8 +20,8 @@ const SHORTEST: f64 = 0.1;
 const LONGEST: f64 = 3.0;
 /// Least τ, and τ while starting, in seconds.
 const QUICK: f64 = 1.0;
-/// No slew is faster than this, in s/s, whatever the policy allows.
-const GENTLE: f64 = 0.05;
+/// No slew is faster than this, in s/s, whatever the policy allows: chrony's.
+const GENTLE: f64 = 1.0 / 12.0;
 
 /// What a slew is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
