@@ -85,9 +85,10 @@ pub(super) fn smeared<const N: usize>(sources: &[Source], policy: &Policy) -> bo
     }
 }
 
-/// A source as the joint estimate sees it: by those of its filters that carry weight while our clock is steady.
+/// A source as the joint estimate sees it: by those of its filters that carry weight while it answers and our clock is
+/// steady.
 pub(super) fn as_member(source: &Source, asymmetry: Asymmetry, is_steady: bool, now: Instant) -> Member {
-    let estimate = if is_steady { source.plan(now).now } else { source.estimate(now) };
+    let estimate = if is_steady && !source.is_silent(now) { source.plan(now).now } else { source.estimate(now) };
     Member {
         offset: estimate.offset,
         deviation: MARGIN * libm::sqrt(estimate.xx),
