@@ -43,7 +43,7 @@
 //!
 //! ```no_run
 //! let status = ntp_clock::SystemClock::new().status()?;
-//! println!("{} ± {}, {}", status.time, status.max_error.human(), status.leap);
+//! println!("{} ± {:?}, {}", status.time, status.max_error.unsigned_abs(), status.leap);
 //! # Ok::<(), ntp_clock::ClockError>(())
 //! ```
 //!
