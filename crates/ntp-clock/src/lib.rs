@@ -10,14 +10,14 @@
 //! | [`DriftFile`], [`LastTime`] | what is kept while the machine is off | | | |
 //! | [`rtc`] | the battery clock, `/etc/adjtime`, boot and shutdown | | | |
 //!
-//! Three small traits by capability: [`ReadClock`], [`StepClock`], [`SteerClock`]; [`Sleep`] says that the machine has slept. A steered clock takes a
-//! [`ClockCommand`](ntp_types::ClockCommand) and gives back [`Applied`](ntp_types::Applied): what was really done, as
-//! the kernel rounded it. An [`Adjustment`] compiles to exactly one `timex`, without a system call, and refuses what
-//! the kernel would silently clamp. Every system call goes through the [`kernel`] table, so that each failure can be
-//! brought about in a test.
+//! Three small traits by capability: [`ReadClock`], [`StepClock`], [`SteerClock`]; [`Sleep`] says that the machine has
+//! slept. A steered clock takes a [`ClockCommand`](ntp_types::ClockCommand) and gives back
+//! [`Applied`](ntp_types::Applied): what was really done, as the kernel rounded it. An [`Adjustment`] compiles to exactly
+//! one `timex`, without a system call, and refuses what the kernel would silently clamp. Every system call goes through the
+//! [`kernel`] table, so that each failure can be brought about in a test.
 //!
 //! ```
-//! use ntp_clock::{ManualClock, ReadClock, SoftwareClock, SteerClock};
+//! use ntp_clock::{ManualClock, SoftwareClock, SteerClock};
 //! use ntp_types::{ClockCommand, Frequency, NtpDuration, NtpTimestamp};
 //! use std::time::Duration;
 //!
@@ -43,7 +43,7 @@
 //!
 //! ```no_run
 //! let status = ntp_clock::SystemClock::new().status()?;
-//! println!("{} ± {}, {}", status.time, status.max_error.human(), status.leap);
+//! println!("{} ± {:?}, {}", status.time, status.max_error.unsigned_abs(), status.leap);
 //! # Ok::<(), ntp_clock::ClockError>(())
 //! ```
 //!

@@ -20,7 +20,7 @@
 //!
 //! ```
 //! use ntp_discipline::{rfc5905, Engine, Policy, Sample, ServerState, SourceOptions, Verdict};
-//! use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp, Poll, Precision, RoundTrip, Stratum};
+//! use ntp_types::{Applied, ClockCommand, Instant, NtpDuration, NtpTimestamp, Precision, RoundTrip, Stratum};
 //!
 //! let mut engine = rfc5905::Engine::new(Policy::default(), rfc5905::Options::default())?;
 //! let mut sources = [rfc5905::Source::default()]; // one slot

@@ -115,7 +115,7 @@ pub struct LineError {
 #[non_exhaustive]
 pub enum Reason {
     /// It has too few or too many words.
-    #[error("{had} words, expected {expected}")]
+    #[error("needed {expected}, had {had}")]
     Words {
         /// Words found.
         had: usize,
@@ -233,8 +233,8 @@ fn parse_line(dialect: Dialect, line: usize, text: &[u8]) -> Result<Entry<'_>, R
     let words = || text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let had = words().count();
     let (expected, is_right, max_id) = match dialect {
-        Dialect::Ntpd => ("3 or 4 (id, type, secret, addresses)", matches!(had, 3 | 4), NTPD_MAX_ID),
-        Dialect::Chrony => ("2 or 3 (id, type, secret)", matches!(had, 2 | 3), u32::MAX),
+        Dialect::Ntpd => ("3 or 4 words (id, type, secret, addresses)", matches!(had, 3 | 4), NTPD_MAX_ID),
+        Dialect::Chrony => ("2 or 3 words (id, type, secret)", matches!(had, 2 | 3), u32::MAX),
     };
     if !is_right {
         return Err(Reason::Words { had, expected });

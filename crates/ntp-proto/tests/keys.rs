@@ -107,10 +107,10 @@ fn refusals_name_line_and_reason() {
     assert_eq!(chrony("0 MD5 a"), "line 1: `0` is not a key id between 1 and 4294967295");
     assert_eq!(chrony("-1 MD5 a"), "line 1: `-1` is not a key id between 1 and 4294967295");
     assert_eq!(chrony("4294967296 a"), "line 1: `4294967296` is not a key id between 1 and 4294967295");
-    assert_eq!(chrony("1"), "line 1: 1 words, expected 2 or 3 (id, type, secret)");
-    assert_eq!(chrony("1 MD5 a b"), "line 1: 4 words, expected 2 or 3 (id, type, secret)");
-    assert_eq!(ntpd("1 secret"), "line 1: 2 words, expected 3 or 4 (id, type, secret, addresses)");
-    assert_eq!(ntpd("1 M a b c"), "line 1: 5 words, expected 3 or 4 (id, type, secret, addresses)");
+    assert_eq!(chrony("1"), "line 1: needed 2 or 3 words (id, type, secret), had 1");
+    assert_eq!(chrony("1 MD5 a b"), "line 1: needed 2 or 3 words (id, type, secret), had 4");
+    assert_eq!(ntpd("1 secret"), "line 1: needed 3 or 4 words (id, type, secret, addresses), had 2");
+    assert_eq!(ntpd("1 M a b c"), "line 1: needed 3 or 4 words (id, type, secret, addresses), had 5");
     assert_eq!(chrony("1 TIGER a"), "line 1: unknown key type `TIGER`");
     assert_eq!(chrony("1 a-very-long-type-name a"), "line 1: unknown key type `a-very-long-type…`");
     assert_eq!(chrony("1 SHA1 HEX:0g"), "line 1: `g` at place 2 of the secret is not a hexadecimal digit");

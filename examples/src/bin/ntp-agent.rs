@@ -1,5 +1,6 @@
 //! Synchronises a clock. Without arguments: a demonstration on loopback that needs neither a network nor privilege.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -28,14 +29,20 @@ const FUSED: usize = 16;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.policy().and_then(|policy| run(&arguments, policy).map_err(|error| error.to_string())) {
+    let policy = match arguments.policy() {
+        Ok(policy) => policy,
+        Err(error) => return failed(error, 2),
+    };
+    match run(&arguments, policy) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("ntp-agent: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(error, 1),
     }
+}
+
+fn failed(error: impl Display, status: u8) -> ExitCode {
+    eprintln!("ntp-agent: {error}");
+    ExitCode::from(status)
 }
 
 fn run(arguments: &Arguments, policy: Policy) -> Result<bool, Failure> {

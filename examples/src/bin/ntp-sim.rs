@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,7 +22,10 @@ Examples:
   ntp-sim --list                                the scenarios
   ntp-sim false1of4 outage4h --poll free        two of them, 9 seeds each
   ntp-sim wifi --seeds 1 --plot wifi.svg        one, as a picture
-  ntp-sim --check crates/ntp-sim/table.txt      all, against the table accepted"
+  ntp-sim --check crates/ntp-sim/table.txt      all, against the table accepted
+
+Exit status: 0 if done, 1 if the table is another than --check's file, 2 for
+wrong arguments and files."
 )]
 struct Arguments {
     /// Scenarios to run; all without any
@@ -75,8 +78,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     }
     if let (Some(path), Some(entry)) = (&arguments.plot, entries.first()) {
         let (_, seconds) = ntp_sim::run(&entry.scenario, arguments.plot_seed);
-        plot::write(path, &entry.scenario.about, &sim::trace(&seconds))?;
+        let written = plot::write(path, &entry.scenario.about, &sim::trace(&seconds));
+        written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
+    let accepted = arguments.check.as_deref().map(accepted).transpose()?;
     let progress = ProgressBar::with_draw_target(
         Some(entries.len() as u64 * arguments.seeds),
         if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
@@ -97,10 +102,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     if is_text {
         table::summaries(&lines).iter().for_each(|summary| println!("{summary}"));
     }
-    match &arguments.check {
-        Some(path) => sim::check(&std::fs::read_to_string(path)?, &table::text(&lines)),
+    match accepted {
+        Some(accepted) => sim::check(&accepted, &table::text(&lines)),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn accepted(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
 fn show(line: &Line, arguments: &Arguments) {

@@ -10,7 +10,7 @@ mod worker;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -25,6 +25,7 @@ use crate::keys::{KeyFile, NoKey};
 use crate::stop::Stop;
 
 pub use self::arguments::{Arguments, Prefixes, RateArgument};
+use self::from_agent::Lines;
 use self::shared::{Sent, Shared};
 use self::smear::Smears;
 use self::worker::{Worker, LOOK_UP};
@@ -50,14 +51,15 @@ pub enum ServeError {
     #[error("{what}: {source}")]
     System {
         /// What was tried.
-        what: &'static str,
+        what: String,
         /// The system's answer.
         source: io::Error,
     },
 }
 
-fn failed(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
-    move |source| ServeError::System { what, source }
+fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> ServeError {
+    let what = what.into();
+    |source| ServeError::System { what, source }
 }
 
 /// What was done in all.
@@ -93,9 +95,8 @@ impl fmt::Display for Summary {
 pub fn run(arguments: &Arguments) -> Result<Summary, ServeError> {
     let stop = Stop::on_signals().map_err(failed("cannot listen to signals"))?;
     let sockets = open(arguments)?;
-    let metrics = arguments.metrics.map(metrics::listen).transpose().map_err(failed("cannot show metrics"))?;
-    let from_agent = arguments.from_agent.as_deref().map(from_agent::open).transpose();
-    let from_agent = from_agent.map_err(failed("cannot read the agent's lines"))?;
+    let metrics = arguments.metrics.map(show_metrics).transpose()?;
+    let from_agent = arguments.from_agent.as_deref().map(hear).transpose()?;
     let mut smears = smears(arguments)?;
     let keys = arguments.keys.as_deref().map(read_keys).transpose()?;
     privilege::drop_to(&arguments.user).map_err(failed("cannot drop privileges"))?;
@@ -197,6 +198,14 @@ fn bind(address: SocketAddr, options: &Options) -> Result<Socket, BindError> {
         }
         bound => bound,
     }
+}
+
+fn show_metrics(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    metrics::listen(address).map_err(failed(format!("cannot show metrics at {address}")))
+}
+
+fn hear(path: &Path) -> Result<Lines, ServeError> {
+    from_agent::open(path).map_err(failed(format!("cannot read the agent's lines from {}", path.display())))
 }
 
 fn read_keys(path: &Path) -> Result<Arc<KeyRing>, NoKey> {

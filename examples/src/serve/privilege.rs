@@ -21,7 +21,8 @@ pub(super) fn drop_to(name: &str) -> io::Result<()> {
 }
 
 fn become_user(name: &str) -> io::Result<()> {
-    let user = User::from_name(name)?.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such user"))?;
+    let user = User::from_name(name)?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no user {name}")))?;
     // Groups first: afterwards there is no right to.
     setgroups(&[])?;
     setgid(user.gid)?;
