@@ -51,6 +51,32 @@ fn the_kernel_stamps_what_arrives() {
     assert_eq!(kinds.last(), Some(&StampKind::Kernel));
 }
 
+/// Not when it is read, with and without transmit stamps.
+#[test]
+fn a_datagram_that_lies_waiting_was_stamped_when_it_came() {
+    for transmit in [false, true] {
+        let socket = Socket::bind(V4, &Options::new().transmit_stamps(transmit)).unwrap();
+        let to = socket.local_addr().unwrap();
+        assert_eq!(socket.granted().receive_stamps, StampKind::Kernel);
+        let waited = || {
+            let id = socket.send_stamped(b"x", to, None).unwrap();
+            let after = Stamp::user_now().time;
+            std::thread::sleep(Duration::from_millis(10));
+            let datagram = socket.receive(&mut [0; 4]).unwrap();
+            if let Some(id) = id {
+                let Event::Transmitted(left) = event(&socket, &mut []) else { panic!("not a stamp") };
+                assert_eq!((left.id, left.stamp.kind), (id, StampKind::Kernel));
+                assert!(!left.stamp.time.is_after(after));
+            }
+            datagram.stamp.kind == StampKind::Kernel && !datagram.stamp.time.is_after(after)
+        };
+        // The kernel begins to stamp a moment after the first socket asks for it.
+        let _ = waited();
+        assert!((0..5).any(|_| waited()), "transmit {transmit}");
+        assert!(waited() && waited());
+    }
+}
+
 #[test]
 fn without_kernel_stamps_user_space_stamps() {
     let server = Socket::bind(V4, &Options::new().receive_stamps(false)).unwrap();
