@@ -1,15 +1,17 @@
-//! The client's bench: `cargo bench -p ntp-benches --bench client`. One whole poll, request and reply over real packet bytes,
-//! in time, on the number of sources given: with a discipline that does nothing, which shows what the client itself costs,
-//! and with the two engines.
+//! The client's bench: `cargo bench -p ntp-benches --bench client [-- criterion's arguments | --count]`. One whole poll, request
+//! and reply over real packet bytes, in time, on the number of sources given: with a discipline that does nothing, which shows
+//! what the client itself costs, and with the two engines. `--count` prints only the instructions of a poll without a
+//! discipline, by callgrind, and ends with an error above a limit.
 
-#![allow(clippy::expect_used)] // a bench stops at a fault
-#![allow(missing_docs)] // criterion's entry point
+#![allow(clippy::expect_used, clippy::panic)] // a bench stops at a fault
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion};
+use criterion::{BenchmarkId, Criterion};
+use ntp_benches::callgrind;
 use ntp_client::{SourceConfig, System, SystemConfig};
 use ntp_discipline::{
     adaptive, rfc5905, Decision, Engine, Policy, Sample, SourceEstimate, SourceOptions, SystemEstimate,
@@ -120,12 +122,56 @@ fn polls(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
+/// What the instructions of a poll may be, the simulated server's answer included, of so many sources.
+const LIMITS: [(u32, u64); 5] = [(1, 3_020), (16, 3_560), (256, 3_780), (4_096, 4_220), (16_384, 4_380)];
+const COUNTED: u64 = 10_000;
+
+#[inline(never)]
+fn counted_polls(world: &mut World<Idle>) {
+    for _ in 0..COUNTED {
+        world.poll();
+    }
+}
+
+fn print_instructions() -> ExitCode {
+    if !callgrind::is_installed() {
+        println!("valgrind is not installed: no instructions counted");
+        return ExitCode::SUCCESS;
+    }
+    println!("| sources | one poll | limit |\n|---|---|---|");
+    let mut is_good = true;
+    for (count, limit) in LIMITS {
+        let counts = callgrind::count(&["--counted", &count.to_string()], &["counted_polls".to_owned()]);
+        let [Some(instructions)] = counts[..] else { panic!("no counts of {count} sources") };
+        let each = instructions / COUNTED;
+        is_good &= each <= limit;
+        println!("| {count} | {each} | {limit} |");
+    }
+    ExitCode::from(u8::from(!is_good))
+}
+
+fn measure_time() {
+    let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_millis(1_500))
-        .sample_size(20);
-    targets = polls
+        .sample_size(20)
+        .configure_from_args();
+    polls(&mut criterion);
+    criterion.final_summary();
 }
-criterion_main!(benches);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        // What this program is told when it runs itself.
+        ["--counted", count] => {
+            counted_polls(&mut World::new(Idle::default(), count.parse().expect("a number of sources")));
+        }
+        ["--count", ..] => return print_instructions(),
+        // `cargo test --benches`, which gives no argument, only looks whether it runs.
+        [] | ["--test", ..] => counted_polls(&mut World::new(Idle::default(), 16)),
+        _ => measure_time(),
+    }
+    ExitCode::SUCCESS
+}

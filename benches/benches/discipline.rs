@@ -169,7 +169,7 @@ fn adaptive_engine() -> adaptive::Engine<16> {
 
 /// What the instructions of an adaptive sample may be: of so many sources, the first 32 samples of each on average, and
 /// then after 48 of each.
-const LIMITS: [(usize, u64, u64); 3] = [(1, 357_000, 68_000), (4, 458_000, 108_000), (16, 510_000, 155_000)];
+const LIMITS: [(usize, u64, u64); 3] = [(1, 340_000, 68_000), (4, 435_000, 98_000), (16, 465_000, 126_000)];
 const FIRST: usize = 32;
 const SETTLED: usize = 48;
 const COUNTED: usize = 160;
