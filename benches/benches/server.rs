@@ -1,6 +1,7 @@
 //! The server's bench: `cargo bench -p ntp-benches --bench server [-- --count | --load [ROUNDS] | --stamps [ROUNDS]]`.
 //!
-//! `--count`: instructions of one request in user space, by callgrind; ends with an error above a limit. `--load`: CPU seconds
+//! `--count`: instructions of one request in user space, by callgrind; ends with an error above a limit; and what it takes in
+//! nanoseconds, which has none. `--load`: CPU seconds
 //! (user and system of the server's threads; the delivery of its answers runs there too, that of requests in the load's) per
 //! million answers, answers per second, latency and the lead of T3, each round's CPU as a multiple of a bare echo in batches,
 //! the socket's limit, and of chronyd's. `--stamps`: a client's offset error by the stamps it uses. Servers on core 0, load on
@@ -10,9 +11,10 @@
 #![allow(clippy::expect_used, clippy::panic)] // a bench stops at a fault
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ntp_benches::callgrind;
 use ntp_benches::server::contestants::{self, Contestant};
@@ -23,6 +25,10 @@ use ntp_benches::server::stamps::{self, Percentiles, Quality};
 
 const TURNS: u32 = 20_000;
 const ROUNDS: usize = 11;
+/// Requests that are timed at once: each client of a million asks.
+const TIMED: u32 = 1 << 20;
+/// How often they are timed; the quickest counts.
+const TIMES: usize = 9;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -65,7 +71,7 @@ fn print_instructions() -> ExitCode {
         println!("valgrind is not installed: no instructions counted");
         return ExitCode::SUCCESS;
     }
-    println!("| instructions from datagram to answer | octets | counted | limit |\n|---|---|---|---|");
+    println!("| from datagram to answer | octets | instructions | limit | ns |\n|---|---|---|---|---|");
     let mut is_good = true;
     for case in Case::ALL {
         let symbols = ["empty_server_loop", "unanswered", "full_server_loop"].map(String::from);
@@ -75,9 +81,25 @@ fn print_instructions() -> ExitCode {
         let count = (full + unanswered).saturating_sub(empty) / u64::from(TURNS);
         is_good &= case.limit().is_none_or(|limit| count <= limit);
         let limit = case.limit().map_or(String::new(), |limit| limit.to_string());
-        println!("| {case:?} | {} | {count} | {limit} |", case.length());
+        println!("| {case:?} | {} | {count} | {limit} | {:.0} |", case.length(), nanoseconds(case));
     }
     ExitCode::from(u8::from(!is_good))
+}
+
+/// The quickest turn of the loop, less that of a loop that does nothing; after every client has asked once.
+fn nanoseconds(case: Case) -> f64 {
+    let mut server = case.server();
+    black_box(full_server_loop(&mut server, case, TIMED));
+    let mut quickest = [Duration::MAX; 2];
+    for _ in 0..TIMES {
+        let start = Instant::now();
+        black_box(empty_server_loop(case, TIMED));
+        let between = Instant::now();
+        black_box(full_server_loop(&mut server, case, TIMED));
+        quickest = [quickest[0].min(between - start), quickest[1].min(between.elapsed())];
+    }
+    let [empty, full] = quickest;
+    full.saturating_sub(empty).as_secs_f64() * 1e9 / f64::from(TIMED)
 }
 
 /// Into a network namespace of its own, if that is allowed.

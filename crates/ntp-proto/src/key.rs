@@ -1,8 +1,8 @@
 //! A symmetric key ready for use: the secret absorbed into the hash, or expanded into the cipher's round keys.
 //!
 //! Apart from [`crate::mac`], because only this part needs the cryptographic crates. The absorbed state makes a digest of a
-//! short packet about one block cheaper than starting from the secret, has no limit on the secret's length, and keeps no
-//! plain copy of it.
+//! short packet about one block cheaper than starting from the secret, and has no limit on the secret's length. Of a secret
+//! for a hash it still holds in plain what does not fill a block: all of a short one.
 
 use core::fmt;
 
