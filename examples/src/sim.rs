@@ -1,7 +1,5 @@
 //! Presentation of the simulator's figures.
 
-use std::error::Error;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use ntp_sim::metrics::Second;
@@ -10,16 +8,17 @@ use ntp_types::NtpDuration;
 use similar::{ChangeTag, TextDiff};
 
 use crate::agent::TracePoint;
+use crate::output::Report;
 
 /// At most this many points are plotted: one a pixel and some.
 const POINTS: usize = 2_000;
 
-/// Prints name and description of every scenario once.
-pub fn list(entries: &[Entry]) {
+/// Name and description of every scenario once.
+#[must_use]
+pub fn list(entries: &[Entry]) -> Report {
     let first = entries.first().map_or(Polling::Fixed, |entry| entry.polling);
-    for entry in entries.iter().filter(|entry| entry.polling == first) {
-        println!("{:13} {}", entry.scenario.name, entry.scenario.about);
-    }
+    let once = entries.iter().filter(|entry| entry.polling == first);
+    Report::done(once.map(|entry| format!("{:13} {}\n", entry.scenario.name, entry.scenario.about)).collect())
 }
 
 /// A run as a trace for the plot.
@@ -61,20 +60,14 @@ pub fn json(line: &Line) -> serde_json::Value {
     })
 }
 
-/// Compares a table with the one expected and shows where they differ.
-///
-/// # Errors
-/// None of its own.
-pub fn check(expected: &str, found: &str) -> Result<ExitCode, Box<dyn Error>> {
-    if expected == found {
-        return Ok(ExitCode::SUCCESS);
-    }
-    for change in TextDiff::from_lines(expected, found).iter_all_changes() {
-        match change.tag() {
-            ChangeTag::Delete => print!("- {change}"),
-            ChangeTag::Insert => print!("+ {change}"),
-            ChangeTag::Equal => {}
-        }
-    }
-    Ok(ExitCode::FAILURE)
+/// Where a table differs from the one expected: a success if nowhere.
+#[must_use]
+pub fn check(expected: &str, found: &str) -> Report {
+    let differing = TextDiff::from_lines(expected, found);
+    let lines = differing.iter_all_changes().filter_map(|change| match change.tag() {
+        ChangeTag::Delete => Some(format!("- {change}")),
+        ChangeTag::Insert => Some(format!("+ {change}")),
+        ChangeTag::Equal => None,
+    });
+    Report { text: lines.collect(), is_success: expected == found }
 }

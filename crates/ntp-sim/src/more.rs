@@ -27,7 +27,9 @@ pub(crate) fn wan() -> Server {
 #[must_use]
 pub fn more() -> Vec<Further> {
     let mut all = queues();
+    all.extend(routes());
     all.extend(oscillators());
+    all.extend(interruptions());
     all.extend(several());
     all
 }
@@ -40,9 +42,9 @@ pub(crate) const fn measured(rms: f64, max: f64, rms_frequency: f64, to: [Option
     Figures { rms, max, rms_frequency, to_1ms: to[0], to_100us: to[1], poll }
 }
 
+/// Queues of other shapes, and other ones up than down.
 fn queues() -> Vec<Further> {
     let one_sided = Server::new(Path::exponential(2e-2, 5e-3), Path::exponential(2e-2, 2e-4));
-    let detour = (When::between(30_000.0, 36_000.0), Event::Longer(3e-2));
     vec![
         entry(
             Scenario::new("asym-jit", "5 ms queues up, 0.2 ms down").server(one_sided),
@@ -80,6 +82,13 @@ fn queues() -> Vec<Further> {
                 measured(5.549e-4, 1.189e-3, 2.370e-7, [Some(75.0), Some(516.0)], 1041.7),
             ]),
         ),
+    ]
+}
+
+/// Queues that remember, and ways on which more happens than queueing.
+fn routes() -> Vec<Further> {
+    let detour = (When::between(30_000.0, 36_000.0), Event::Longer(3e-2));
+    vec![
         entry(
             Scenario::new("correlated", "queues of 2 ms that fill and drain over 300 s, and 0.2 ms fast ones").server(
                 Server::exponential(2e-2, 2e-4)
@@ -178,6 +187,12 @@ fn oscillators() -> Vec<Further> {
                 measured(1.254e-4, 3.793e-4, 1.733e-7, [Some(6.0), Some(76.0)], 757.6),
             ]),
         ),
+    ]
+}
+
+/// What happens to the clock besides its oscillator.
+fn interruptions() -> Vec<Further> {
+    vec![
         entry(
             Scenario::new("suspend", "asleep for 600 s at 30 000 s, 1 ms queues; it wakes with an RTC 0.4 s off")
                 .server(wan())

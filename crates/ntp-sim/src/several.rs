@@ -9,6 +9,7 @@ use crate::server::{Fault, Server};
 /// All of them.
 pub(crate) fn several() -> Vec<Further> {
     let mut all = liars();
+    all.extend(unlike());
     all.extend(jumpers());
     all.extend(together());
     all.extend(crowds());
@@ -25,17 +26,6 @@ fn liars() -> Vec<Further> {
     let collude =
         Scenario::new("collude2of5", "five servers, two of them run away together at 0.1 ppm from 10 000 s on");
     let drifting = wan().fault(Fault::Drift { from: 1e4, rate: 1e-7 });
-    let hetero = [
-        (1e-3, 5e-5),
-        (2e-3, 1e-4),
-        (5e-3, 3e-4),
-        (1e-2, 5e-4),
-        (2e-2, 1e-3),
-        (3e-2, 2e-3),
-        (5e-2, 5e-3),
-        (8e-2, 1e-2),
-    ];
-    let hetero8 = Scenario::new("hetero8", "eight good servers from 1 to 80 ms away");
     vec![
         entry(
             with(
@@ -70,6 +60,23 @@ fn liars() -> Vec<Further> {
                 measured(5.230e-3, 1.125e-2, 2.881e-7, [Some(84.0), Some(458.0)], 1041.7),
             ]),
         ),
+    ]
+}
+
+/// Servers that differ by more than what they say.
+fn unlike() -> Vec<Further> {
+    let hetero = [
+        (1e-3, 5e-5),
+        (2e-3, 1e-4),
+        (5e-3, 3e-4),
+        (1e-2, 5e-4),
+        (2e-2, 1e-3),
+        (3e-2, 2e-3),
+        (5e-2, 5e-3),
+        (8e-2, 1e-2),
+    ];
+    let hetero8 = Scenario::new("hetero8", "eight good servers from 1 to 80 ms away");
+    vec![
         entry(
             hetero.into_iter().fold(hetero8, |s, (delay, mean)| s.server(Server::exponential(delay, mean))),
             Some([

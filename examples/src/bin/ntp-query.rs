@@ -10,6 +10,7 @@ use ntp_client::QueryConfig;
 use ntp_examples::address::Host;
 use ntp_examples::keys::{KeyFile, NoKey};
 use ntp_examples::measure::measure;
+use ntp_examples::output::{finish, Report};
 use ntp_examples::query::{lines, objects, Named};
 use ntp_proto::mac::SharedKey;
 use ntp_proto::Version;
@@ -58,18 +59,15 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let named = resolve(&arguments);
+    finish("ntp-query", run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<Report, String> {
+    let named = resolve(arguments);
     if named.is_empty() {
-        return ExitCode::FAILURE;
+        return Ok(Report { text: String::new(), is_success: false });
     }
-    let key = match key(&arguments) {
-        Ok(key) => key,
-        Err(error) => {
-            eprintln!("ntp-query: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let key = key(arguments).map_err(|error| error.to_string())?;
     let config = QueryConfig {
         samples: arguments.samples,
         timeout: arguments.timeout,
@@ -78,21 +76,10 @@ fn main() -> ExitCode {
         ..QueryConfig::default()
     };
     let addresses: Vec<_> = named.iter().map(|named| named.address).collect();
-    let measured = match measure(&addresses, config) {
-        Ok(measured) => measured,
-        Err(error) => {
-            eprintln!("ntp-query: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    for line in if arguments.json { objects(&named, &measured) } else { lines(&named, &measured) } {
-        println!("{line}");
-    }
-    if measured.outcome.combined.is_some() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    let measured = measure(&addresses, config).map_err(|error| error.to_string())?;
+    let lines = if arguments.json { objects(&named, &measured) } else { lines(&named, &measured) };
+    let text = lines.into_iter().map(|line| line + "\n").collect();
+    Ok(Report { text, is_success: measured.outcome.combined.is_some() })
 }
 
 /// The key to sign with, if one is asked for.

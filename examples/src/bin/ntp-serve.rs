@@ -3,17 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use ntp_examples::output::{finish, Report};
 use ntp_examples::serve::{self, Arguments};
 
 fn main() -> ExitCode {
-    match serve::run(&Arguments::parse()) {
-        Ok(summary) => {
-            println!("{summary}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("ntp-serve: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let served = serve::run(&Arguments::parse());
+    let report = served.map(|summary| Report::done(format!("{summary}\n")));
+    finish("ntp-serve", report.map_err(|error| error.to_string()))
 }

@@ -1,12 +1,13 @@
 //! Runs the table of simulated scenarios and prints it, chrony's figures beside ours.
 
 use std::error::Error;
-use std::io::IsTerminal;
+use std::io::{self, ErrorKind, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ntp_examples::output::{finish, Report};
 use ntp_examples::{plot, sim};
 use ntp_sim::table::{self, Entry, Line, Polling};
 
@@ -62,7 +63,9 @@ enum Poll {
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
-        Ok(code) => code,
+        Ok(report) => finish("ntp-sim", Ok(report)),
+        // Who reads has seen enough.
+        Err(error) if error.downcast_ref().map(io::Error::kind) == Some(ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ntp-sim: {error}");
             ExitCode::from(2)
@@ -70,11 +73,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
+fn run(arguments: &Arguments) -> Result<Report, Box<dyn Error>> {
     let entries = chosen(arguments)?;
     if arguments.list {
-        sim::list(&entries);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(sim::list(&entries));
     }
     if let (Some(path), Some(entry)) = (&arguments.plot, entries.first()) {
         let (_, seconds) = ntp_sim::run(&entry.scenario, arguments.plot_seed);
@@ -84,39 +86,41 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let accepted = arguments.check.as_deref().map(accepted).transpose()?;
     let progress = ProgressBar::with_draw_target(
         Some(entries.len() as u64 * arguments.seeds),
-        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
     );
     progress.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left: {msg}")?);
     let is_text = !arguments.json && arguments.check.is_none();
     if is_text {
-        println!("{}", table::HEAD);
+        writeln!(io::stdout(), "{}", table::HEAD)?;
     }
     let mut lines = Vec::new();
     for entry in &entries {
         progress.set_message(entry.scenario.name.clone());
         let line = table::line(entry, arguments.seeds, || progress.inc(1));
-        progress.suspend(|| show(&line, arguments));
+        progress.suspend(|| show(&line, arguments))?;
         lines.push(line);
     }
     progress.finish_and_clear();
-    if is_text {
-        table::summaries(&lines).iter().for_each(|summary| println!("{summary}"));
-    }
-    match accepted {
+    Ok(match accepted {
         Some(accepted) => sim::check(&accepted, &table::text(&lines)),
-        None => Ok(ExitCode::SUCCESS),
-    }
+        None if is_text => {
+            Report::done(table::summaries(&lines).iter().map(|summary| format!("{summary}\n")).collect())
+        }
+        None => Report::done(String::new()),
+    })
 }
 
 fn accepted(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
-fn show(line: &Line, arguments: &Arguments) {
+fn show(line: &Line, arguments: &Arguments) -> io::Result<()> {
     if arguments.json {
-        println!("{}", sim::json(line));
+        writeln!(io::stdout(), "{}", sim::json(line))
     } else if arguments.check.is_none() {
-        println!("{}", line.to_string().trim_end());
+        writeln!(io::stdout(), "{}", line.to_string().trim_end())
+    } else {
+        Ok(())
     }
 }
 
