@@ -8,10 +8,10 @@ use crate::total::within;
 use super::elementary::{exp, ln};
 use super::observation::{Observation, Posterior};
 
-/// Members: wander from 3·10⁻¹¹ to 10⁻⁶ per √s in half decades.
+/// Members: wander from 10⁻¹⁰ to 10⁻⁶ per √s in half decades, and 10⁻¹¹ for the quietest of oscillators.
 pub(crate) const MEMBERS: usize = 10;
-/// Squares of the wanders, (10^(−10.5 + i/2))².
-const WANDER_SQUARED: [f64; MEMBERS] = [1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12];
+/// Squares of the wanders.
+const WANDER_SQUARED: [f64; MEMBERS] = [1e-22, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12];
 /// Likelihoods are forgotten by this factor per sample, so that a change of regime is noticed.
 pub(crate) const FORGETTING: f64 = 0.99;
 /// What the log weights start with and are forgotten towards: no oscillator walks by more than 3·10⁻⁸ per √s for long,
