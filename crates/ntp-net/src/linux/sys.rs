@@ -210,9 +210,7 @@ impl Messages {
     }
 
     fn slot(&self, index: usize) -> *mut Slot {
-        assert!(index < self.slots.len());
-        // SAFETY: inside the allocation, just checked.
-        unsafe { self.slots.as_ptr().cast::<Slot>().add(index) }
+        element(self.slots, index)
     }
 
     fn payload_of(&self, index: usize) -> *mut u8 {
@@ -222,27 +220,19 @@ impl Messages {
     }
 
     fn header_in(&self, index: usize) -> *mut libc::mmsghdr {
-        assert!(index < self.headers_in.len());
-        // SAFETY: inside the allocation, just checked.
-        unsafe { self.headers_in.as_ptr().cast::<libc::mmsghdr>().add(index) }
+        element(self.headers_in, index)
     }
 
     fn header_out(&self, index: usize) -> *mut libc::mmsghdr {
-        assert!(index < self.headers_out.len());
-        // SAFETY: inside the allocation, just checked.
-        unsafe { self.headers_out.as_ptr().cast::<libc::mmsghdr>().add(index) }
+        element(self.headers_out, index)
     }
 
     fn vector_out(&self, index: usize) -> *mut libc::iovec {
-        assert!(index < self.vectors_out.len());
-        // SAFETY: inside the allocation, just checked.
-        unsafe { self.vectors_out.as_ptr().cast::<libc::iovec>().add(index) }
+        element(self.vectors_out, index)
     }
 
     fn header_joined(&self, index: usize) -> *mut libc::mmsghdr {
-        assert!(index < self.headers_joined.len());
-        // SAFETY: inside the allocation, just checked.
-        unsafe { self.headers_joined.as_ptr().cast::<libc::mmsghdr>().add(index) }
+        element(self.headers_joined, index)
     }
 
     /// Points a receiving header at its slot.
@@ -416,6 +406,14 @@ impl Messages {
         })?;
         Ok(usize::try_from(sent).unwrap_or(0))
     }
+}
+
+/// One element of an allocation of ours.
+#[inline]
+fn element<T>(all: NonNull<[T]>, index: usize) -> *mut T {
+    assert!(index < all.len());
+    // SAFETY: every such pointer is to a live allocation of `len` elements, and the index lies inside, just checked.
+    unsafe { all.as_ptr().cast::<T>().add(index) }
 }
 
 impl Drop for Messages {
