@@ -9,7 +9,7 @@
 
 use ntp_discipline::{adaptive, Policy};
 use ntp_sim::clock::EPOCH;
-use ntp_sim::metrics::median;
+use ntp_sim::metrics::{median, Metrics, Second};
 use ntp_sim::network::{Event, Queue};
 use ntp_sim::oscillator::{Oscillator, Wander};
 use ntp_sim::scenario::Scenario;
@@ -142,59 +142,73 @@ fn base(server: &Server, second: f64) -> f64 {
     2.0 * one_way
 }
 
-/// The real client's RMS error, and the told filter's on the same samples.
+/// The real client's figures, and the told filter's on the same samples.
 #[allow(clippy::expect_used)] // the default policy is valid
-fn compare(scenario: &Scenario, seed: u64, wander: f64) -> (f64, f64) {
+fn compare(scenario: &Scenario, seed: u64, wander: f64) -> [Metrics; 2] {
     let engine = adaptive::Engine::<SOURCES>::new(Policy::default()).expect("the default policy is valid");
     let world = whole::world(engine, scenario, seed);
     let servers = &scenario.servers;
     let mut recorder = Recorder { start: world.now(), asked: vec![None; servers.len()], measured: Vec::new() };
-    let (metrics, seconds) = world.run_tapped(|passage| recorder.handle(passage));
+    let (ours, seconds) = world.run_tapped(|passage| recorder.handle(passage));
 
     let mut oscillator = Oscillator::new(&scenario.wander, seed);
     // Before anything is known: a second, and 75 ppm.
     let mut filter = Filter { x: 0.0, f: 0.0, xx: 1.0, xf: 0.0, ff: 5.6e-9, at: 0.0 };
-    let (mut next, mut squares, mut count) = (recorder.measured.iter().peekable(), 0.0, 0.0);
-    for second in 0..u32::try_from(seconds.len()).unwrap_or(u32::MAX) {
-        let now = f64::from(second);
-        while let Some(sample) = next.next_if(|sample| sample.second <= now) {
-            let Some(server) = servers.get(sample.server).filter(|server| is_heard(server)) else { continue };
-            let excess = (sample.delay - base(server, sample.second)).max(0.0);
-            filter.predict(sample.second, wander);
-            filter.update(sample.offset, 0.5 * excess + 1e-9);
-        }
-        if second >= scenario.settle {
-            let error = filter.ahead(now) + oscillator.offset(0.0);
-            (squares, count) = (squares + error * error, count + 1.0);
-        }
-        oscillator.advance();
-    }
-    (metrics.rms, (squares / count).sqrt())
+    let mut next = recorder.measured.iter().peekable();
+    let told: Vec<Second> = (0..seconds.len())
+        .map(|second| {
+            let now = second as f64;
+            while let Some(sample) = next.next_if(|sample| sample.second <= now) {
+                let Some(server) = servers.get(sample.server).filter(|server| is_heard(server)) else { continue };
+                let excess = (sample.delay - base(server, sample.second)).max(0.0);
+                filter.predict(sample.second, wander);
+                filter.update(sample.offset, 0.5 * excess + 1e-9);
+            }
+            // Nothing is known before the first sample.
+            let error = if filter.at > 0.0 { filter.ahead(now) + oscillator.offset(0.0) } else { 1.0 };
+            let frequency = filter.f + oscillator.frequency();
+            oscillator.advance();
+            Second { error, frequency, bound: None }
+        })
+        .collect();
+    [ours, Metrics::of(&told, scenario.settle as usize)]
 }
 
-/// One line of the table; errors as multiples of chrony's median RMS.
+/// One line of the table: medians over the seeds and the worst, errors as multiples of chrony's median.
 fn line(entry: &Entry, seeds: u64) -> Option<String> {
-    let (figures, wander) = (entry.yardstick.figures()?, told(&entry.scenario)?);
-    let runs: Vec<(f64, f64)> = (1..=seeds).map(|seed| compare(&entry.scenario, seed, wander)).collect();
-    let each = |pick: fn(&(f64, f64)) -> f64| -> (f64, f64) {
-        let all = || runs.iter().map(|run| pick(run) / figures.rms);
-        (median(all()), all().fold(0.0, f64::max))
+    let (chrony, wander) = (entry.yardstick.figures()?, told(&entry.scenario)?);
+    let runs: Vec<[Metrics; 2]> = (1..=seeds).map(|seed| compare(&entry.scenario, seed, wander)).collect();
+    let both = |pick: fn(&Metrics) -> f64| -> [f64; 2] {
+        [0, 1].map(|who: usize| median(runs.iter().filter_map(|run| run.get(who)).map(pick)))
     };
-    let ((ours, worst), (told, told_worst)) = (each(|run| run.0), each(|run| run.1));
-    let seeds: Vec<String> = runs.iter().map(|run| format!("{:.2}", run.0 / run.1)).collect();
+    let [rms, told_rms] = both(|run| run.rms).map(|rms| rms / chrony.rms);
+    let [worst, told_worst] = [0, 1].map(|who: usize| {
+        runs.iter().filter_map(|run| run.get(who)).map(|run| run.rms / chrony.rms).fold(0.0, f64::max)
+    });
+    let [frequency, told_frequency] = both(|run| run.rms_frequency).map(|rms| rms / chrony.rms_frequency);
+    let [to_1ms, told_1ms] = both(|run| run.to_1ms.map_or(f64::INFINITY, f64::from));
+    let [to_100us, told_100us] = both(|run| run.to_100us.map_or(f64::INFINITY, f64::from));
     let name = &entry.scenario.name;
     Some(format!(
-        "{name:13} {:4} {ours:6.2} {told:6.2} {:6.2}   {worst:6.2} {told_worst:6.2}   {}",
+        "{name:13} {:4} {rms:6.2} {told_rms:6.2} {:6.2} {worst:6.2} {told_worst:6.2} {frequency:6.2} {told_frequency:6.2}  {to_1ms:6} {told_1ms:6} {:6}  {to_100us:6} {told_100us:6} {:6}",
         entry.polling,
-        ours / told,
-        seeds.join(" ")
+        rms / told_rms,
+        chrony.to_1ms.unwrap_or(f64::INFINITY),
+        chrony.to_100us.unwrap_or(f64::INFINITY),
     ))
 }
 
 fn main() {
     let seeds = std::env::args().nth(1).and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
-    println!("RMS error in units of chrony's median one: the real client's, the told filter's on the same samples");
-    println!("scenario      poll   ours   told  ratio   worst:ours told   ratio seed by seed");
+    println!(
+        "The real client, the told filter on the same samples and chrony: RMS error and frequency error in units of"
+    );
+    println!("chrony's medians, and the seconds until the error stayed under 1 ms and 0.1 ms");
+    println!();
+    println!(
+        "                                RMS        worst seed     frequency            1 ms                0.1 ms"
+    );
+    println!("scenario      poll   ours   told  ratio   ours   told   ours   told    ours   told chrony    ours   told chrony");
     for line in entries().iter().filter_map(|entry| line(entry, seeds)) {
         println!("{line}");
     }

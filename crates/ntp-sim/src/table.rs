@@ -92,6 +92,8 @@ pub struct Line {
     pub name: String,
     /// How many servers it has.
     pub servers: usize,
+    /// Seconds that are scored: those after settling.
+    pub scored: u32,
     /// How the client polled.
     pub polling: Polling,
     /// Median RMS, and the worst seed's, in seconds.
@@ -129,6 +131,7 @@ impl Line {
         Self {
             name: entry.scenario.name.clone(),
             servers: entry.scenario.servers.len(),
+            scored: entry.scenario.duration.saturating_sub(entry.scenario.settle),
             polling: entry.polling,
             rms: middle(|run| run.rms),
             worst: runs.iter().map(|run| run.rms).fold(0.0, f64::max),
@@ -152,6 +155,13 @@ impl Line {
         Some((self.rms / rms, self.worst / rms))
     }
 
+    /// chrony's requests after settling, to all servers.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // a few servers
+    pub fn chrony_packets(&self) -> Option<f64> {
+        Some(self.servers as f64 * f64::from(self.scored) / self.yardstick.figures()?.poll)
+    }
+
     /// Our RMS frequency error over chrony's.
     #[must_use]
     pub fn frequency_ratio(&self) -> Option<f64> {
@@ -162,7 +172,7 @@ impl Line {
 /// The head over the lines.
 pub const HEAD: &str =
     "scenario      poll  rms      worst    p95      max      freq     1ms   0.1ms recover packets    all viol | \
-                        chrony rms  ratio worst  freq  known";
+                        chrony rms   1ms   0.1ms packets  ratio worst  freq  known";
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,7 +195,10 @@ impl fmt::Display for Line {
         )?;
         let (Some(figures), Some((ratio, worst))) = (self.yardstick.figures(), self.ratios()) else { return Ok(()) };
         let mark = if matches!(self.yardstick, Yardstick::Measured(_)) { '+' } else { ' ' };
-        write!(f, " {mark}{:9.2e} {ratio:6.2} {worst:5.2}", figures.rms)?;
+        let seconds = |time: Option<f64>| time.unwrap_or(f64::INFINITY);
+        let (to_1ms, to_100us) = (seconds(figures.to_1ms), seconds(figures.to_100us));
+        let packets = self.chrony_packets().unwrap_or_default();
+        write!(f, " {mark}{:9.2e} {to_1ms:5} {to_100us:7} {packets:7.0} {ratio:6.2} {worst:5.2}", figures.rms)?;
         write!(f, " {:5.2}", self.rms_frequency / figures.rms_frequency)?;
         match self.yardstick {
             Yardstick::Same(_, Some(known)) => write!(f, "  {:5.2}", self.rms / known),
