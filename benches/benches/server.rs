@@ -3,10 +3,11 @@
 //! `--count`: instructions of one request in user space, by callgrind; ends with an error above a limit; and what it takes in
 //! nanoseconds, which has none. `--load`: CPU seconds
 //! (user and system of the server's threads; the delivery of its answers runs there too, that of requests in the load's) per
-//! million answers, answers per second, latency and the lead of T3, each round's CPU as a multiple of a bare echo in batches,
-//! the socket's limit, and of chronyd's. `--stamps`: a client's offset error by the stamps it uses. Servers on core 0, load on
-//! core 1, in turn, in rounds whose order is reversed every other time; medians. As root it runs in a network namespace of its
-//! own, on loopback and over a pair of virtual interfaces. Peers: where installed, or unpacked below `$NTP_PEERS`.
+//! million answers, answers per second, latency and the lead of T3, each turn's CPU as a multiple of that of a bare echo in
+//! batches, the socket's limit, just before and after it, and of chronyd's. `--stamps`: a client's offset error by the stamps it
+//! uses. Servers on core 0, all alive, load on core 1, in turn, in an order that is reversed every other time; medians with
+//! their 95 % confidence. As root it runs in a network namespace of its own, on loopback and over a pair of virtual interfaces.
+//! Peers: where installed, or unpacked below `$NTP_PEERS`.
 
 #![allow(clippy::expect_used, clippy::panic)] // a bench stops at a fault
 
@@ -129,14 +130,19 @@ struct Stage {
     name: &'static str,
     rate: u64,
     clients: u32,
-    millis: u64,
+    /// Milliseconds before anything counts, and of a turn.
+    warm_up: u64,
+    turn: u64,
+    /// Turns of each contestant in a round.
+    turns: usize,
 }
 
+/// At saturation turns are short and many: the machine gives and takes within a second, and less so between neighbours.
 const STAGES: [Stage; 4] = [
-    Stage { name: "saturation, one client", rate: 0, clients: 0, millis: 300 },
-    Stage { name: "saturation, 50 000 client addresses", rate: 0, clients: 50_000, millis: 300 },
-    Stage { name: "60 000 requests/s", rate: 60_000, clients: 0, millis: 300 },
-    Stage { name: "1 000 requests/s", rate: 1_000, clients: 0, millis: 500 },
+    Stage { name: "saturation, one client", rate: 0, clients: 0, warm_up: 4, turn: 16, turns: 15 },
+    Stage { name: "saturation, 50 000 client addresses", rate: 0, clients: 50_000, warm_up: 4, turn: 16, turns: 15 },
+    Stage { name: "60 000 requests/s", rate: 60_000, clients: 0, warm_up: 100, turn: 250, turns: 1 },
+    Stage { name: "1 000 requests/s", rate: 1_000, clients: 0, warm_up: 100, turn: 400, turns: 1 },
 ];
 
 /// A contestant's figures, and the CPU per answer of the echo just before and just after it.
@@ -145,22 +151,40 @@ struct Round {
     echo: f64,
 }
 
+impl Round {
+    /// In units of the echo.
+    fn relative(&self) -> f64 {
+        per_answer(&self.own) / self.echo
+    }
+
+    fn from_line(line: &str) -> Option<(usize, Self)> {
+        let (place, rest) = line.split_once(' ')?;
+        let (echo, own) = rest.split_once(' ')?;
+        Some((place.parse().ok()?, Self { own: Figures::from_line(own)?, echo: echo.parse().ok()? }))
+    }
+}
+
 fn measure_load(network: &Network, directory: &Path, rounds: usize) {
     let field = contestants::start(directory, network.server, network.second);
-    let Some((echo, others)) = field.split_first().filter(|(first, _)| first.is_echo) else {
+    let Some((_, others)) = field.split_first().filter(|(first, _)| first.is_echo) else {
         return println!("no echo to compare with");
     };
+    let all = field.iter().map(|each| format!("{},{},{}", each.address, each.process, each.is_echo));
+    let all: Vec<String> = all.collect();
     for stage in &STAGES {
-        let measure_echo = || under_load(network, echo, stage).as_ref().map(per_answer);
-        let mut before = measure_echo();
-        let results = in_turn(others.len(), rounds, |place| {
-            let own = under_load(network, others.get(place)?, stage);
-            let after = measure_echo();
-            let echo = f64::midpoint(before.or(after)?, after.or(before)?);
-            before = after;
-            Some(Round { own: own?, echo })
-        });
-        println!("\n{}, {}, {rounds} rounds of {} ms", network.name, stage.name, stage.millis);
+        let turns = rounds * stage.turns;
+        let numbers = [stage.rate, stage.clients.into(), stage.warm_up, stage.turn].map(|number| number.to_string());
+        let words = [
+            vec!["--generate".into(), network.first_client.to_string(), turns.to_string()],
+            numbers.into(),
+            all.clone(),
+        ];
+        let lines = at_the_far_end(network, &words.concat()).unwrap_or_default();
+        let mut results: BTreeMap<usize, Vec<Round>> = BTreeMap::new();
+        for (place, round) in lines.lines().filter_map(Round::from_line) {
+            results.entry(place).or_default().push(round);
+        }
+        println!("\n**{}, {}, {turns} turns of {} ms**\n", network.name, stage.name, stage.turn);
         print_stage(stage, others, &results);
     }
 }
@@ -198,36 +222,50 @@ fn at_the_far_end(network: &Network, arguments: &[String]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn under_load(network: &Network, contestant: &Contestant, stage: &Stage) -> Option<Figures> {
-    let words = [
-        "--generate".to_owned(),
-        contestant.address.to_string(),
-        contestant.process.to_string(),
-        stage.rate.to_string(),
-        stage.clients.to_string(),
-        network.first_client.to_string(),
-        stage.millis.to_string(),
-        contestant.is_echo.to_string(),
-    ];
-    Figures::from_line(&at_the_far_end(network, &words)?).filter(|figures| figures.answers > 0)
-}
-
+/// Puts every contestant but the first, an echo, under load in turn, and the echo after each; one line for each.
+///
+/// A turn without an answer is left out in all of its round, so that rounds of one number belong together.
 fn generate(words: &[&str]) {
-    let [_, server, process, rate, clients, first, millis, is_echo] = words[..] else { panic!("eight words") };
-    let load = Load {
-        server: server.parse().expect("an address"),
-        time: Duration::from_millis(millis.parse().expect("milliseconds")),
-        window: 256,
-        rate: rate.parse().expect("a rate"),
-        clients: clients.parse().expect("a count"),
-        first: first.parse().expect("an address"),
-        is_echo: is_echo == "true",
-        process: process.parse().expect("a process"),
+    let [_, first, turns, rate, clients, warm_up, time, ref field @ ..] = words[..] else { panic!("seven words") };
+    let millis = |text: &str| Duration::from_millis(text.parse().expect("milliseconds"));
+    let load_of = |contestant: &str| {
+        let [server, process, is_echo] = contestant.split(',').collect::<Vec<_>>()[..] else { panic!("three words") };
+        Load {
+            server: server.parse().expect("an address"),
+            warm_up: millis(warm_up),
+            time: millis(time),
+            window: 256,
+            rate: rate.parse().expect("a rate"),
+            clients: clients.parse().expect("a count"),
+            first: first.parse().expect("an address"),
+            is_echo: is_echo == "true",
+            process: process.parse().expect("a process"),
+        }
     };
-    println!("{}", load::run(&load).to_line());
+    let loads: Vec<Load> = field.iter().map(|contestant| load_of(contestant)).collect();
+    let Some((echo, others)) = loads.split_first() else { return };
+    let answered = |load: &Load| Some(load::run(load)).filter(|figures| figures.answers > 0);
+    let mut before = answered(echo).as_ref().map(per_answer);
+    let results = in_turn(others.len(), turns.parse().expect("a count"), |place| {
+        let own = answered(others.get(place)?);
+        let after = answered(echo).as_ref().map(per_answer);
+        let beside = f64::midpoint(before.or(after)?, after.or(before)?);
+        before = after;
+        Some((own?, beside))
+    });
+    let alive: Vec<_> = results.into_iter().filter(|(_, turns)| turns.iter().any(Option::is_some)).collect();
+    let turns = alive.first().map_or(0, |(_, turns)| turns.len());
+    for turn in 0..turns {
+        let of = |(place, turns): &(usize, Vec<Option<(Figures, f64)>>)| {
+            let (own, echo) = turns.get(turn)?.as_ref()?;
+            Some(format!("{place} {echo} {}", own.to_line()))
+        };
+        let lines: Option<Vec<String>> = alive.iter().map(of).collect();
+        lines.into_iter().flatten().for_each(|line| println!("{line}"));
+    }
 }
 
-fn print_stage(stage: &Stage, field: &[Contestant], results: &BTreeMap<usize, Vec<Option<Round>>>) {
+fn print_stage(stage: &Stage, field: &[Contestant], results: &BTreeMap<usize, Vec<Round>>) {
     let is_open = stage.rate > 0;
     let stamps = if is_open { " T3 early p50, p99 µs | T3 late 99.9 %, worst µs | T3<T2 |" } else { "" };
     println!(
@@ -235,19 +273,16 @@ fn print_stage(stage: &Stage, field: &[Contestant], results: &BTreeMap<usize, Ve
     );
     println!("|---|---|---|---|---|---|---|---|{}", "---|".repeat(if is_open { 3 } else { 0 }));
     let of_name = |name: &str| field.iter().position(|other| other.name == name).and_then(|place| results.get(&place));
-    let bases = [None, of_name("chronyd"), of_name("chronyd, noclientlog")];
+    let bases = [of_name("chronyd"), of_name("chronyd, noclientlog")];
     for (place, all) in results {
         let Some(contestant) = field.get(*place) else { continue };
-        let relative = |round: &Round| per_answer(&round.own) / round.echo;
-        let [echo, chronyd, noclientlog] = bases.map(|base| {
-            // Each against the echo beside it, and then against each other.
-            let of = |(place, round): (usize, &Option<Round>)| {
-                let base = base.map_or(Some(1.0), |base| base.get(place)?.as_ref().map(relative));
-                Some(relative(round.as_ref()?) / base?)
-            };
-            quartiles(all.iter().enumerate().filter_map(of).collect())
+        let echo = median_within(all.iter().map(Round::relative).collect());
+        // Each against the echo beside it, and then against each other.
+        let [chronyd, noclientlog] = bases.map(|base| {
+            let pairs = all.iter().zip(base.into_iter().flatten());
+            median_within(pairs.map(|(round, base)| round.relative() / base.relative()).collect())
         });
-        let answered: Vec<&Figures> = all.iter().flatten().map(|round| &round.own).collect();
+        let answered: Vec<&Figures> = all.iter().map(|round| &round.own).collect();
         let of = |value: &dyn Fn(&Figures) -> f64| median(answered.iter().map(|figures| value(figures)).collect());
         let sum = |value: &dyn Fn(&Figures) -> u64| answered.iter().map(|figures| value(figures)).sum::<u64>();
         print!(
@@ -310,20 +345,23 @@ fn to_f64(count: u64) -> f64 {
     count as f64
 }
 
-fn median(values: Vec<f64>) -> f64 {
-    quantile(values, 2)
-}
-
-/// The value that `quarters` of four are below.
-fn quantile(mut values: Vec<f64>, quarters: usize) -> f64 {
+/// What half of the values are below; not a number when there are none.
+fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len().saturating_sub(1) * quarters / 4).copied().unwrap_or(f64::NAN)
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn quartiles(values: Vec<f64>) -> String {
+/// The median, and between which of the values it is with 95 % of confidence, whatever their distribution: so many lie
+/// between as a fair coin falls away from its mean.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // counts of turns
+fn median_within(mut values: Vec<f64>) -> String {
     if values.is_empty() {
         return String::new();
     }
-    let at = |quarters| quantile(values.clone(), quarters);
-    format!("{:.3} [{:.2}..{:.2}]", at(2), at(1), at(3))
+    values.sort_by(f64::total_cmp);
+    let n = values.len() as f64;
+    let outside = (0.5 * n - 0.98 * n.sqrt()).max(0.0) as usize;
+    let at = |place: Option<&f64>| place.copied().unwrap_or(f64::NAN);
+    let (low, high) = (at(values.get(outside)), at(values.iter().nth_back(outside)));
+    format!("{:.3} [{low:.2}..{high:.2}]", median(values))
 }
