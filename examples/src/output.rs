@@ -1,5 +1,6 @@
 //! The end of a program that prints once: its text, its failure in one line, its exit status.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
@@ -34,8 +35,13 @@ pub fn finish(program: &str, result: Result<Report, String>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "{program}: {error}"); // nobody is left to be told
+            remark(format_args!("{program}: {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A line for the standard error stream. Where nobody hears it, the program goes on.
+pub fn remark(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -38,3 +38,26 @@ fn what_cannot_be_written_is_said_in_one_line() {
         assert!(said.starts_with(&format!("{name}: ")) && said.lines().count() == 1, "{name}: {said}");
     }
 }
+
+/// Programs that have something to remark: each is told off, or warns.
+const REMARKING: &[(&str, &[&str])] = &[
+    (env!("CARGO_BIN_EXE_ntp-query"), &["nowhere.invalid", "--timeout", "0.1"]),
+    (env!("CARGO_BIN_EXE_ntp-agent"), &["--config", "/nowhere"]),
+    (env!("CARGO_BIN_EXE_ntp-dump"), &["/nowhere"]),
+    (env!("CARGO_BIN_EXE_ntp-conf"), &["--file", "/nowhere", "servers"]),
+    (env!("CARGO_BIN_EXE_ntp-serve"), &["--listen", "192.0.2.1:1"]),
+];
+
+#[test]
+fn nobody_to_complain_to_is_no_reason_to_panic() {
+    for &(program, arguments) in REMARKING {
+        let complaining = |stderr: Stdio| {
+            let mut command = Command::new(program);
+            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).output().unwrap()
+        };
+        let heard = complaining(Stdio::piped());
+        assert!(!heard.stderr.is_empty() && !heard.status.success(), "{program}: {:?}", heard.status);
+        let unheard = complaining(File::create("/dev/full").unwrap().into());
+        assert_eq!(unheard.status.code(), heard.status.code(), "{program}");
+    }
+}

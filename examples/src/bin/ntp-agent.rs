@@ -14,6 +14,7 @@ use ntp_examples::clock::AgentClock;
 use ntp_examples::demo::{self, Servers};
 use ntp_examples::drift::Drift;
 use ntp_examples::machine::MachineClock;
+use ntp_examples::output::remark;
 use ntp_examples::plot;
 use ntp_examples::roster::Roster;
 use ntp_examples::stop::Stop;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: impl Display, status: u8) -> ExitCode {
-    eprintln!("ntp-agent: {error}");
+    remark(format_args!("ntp-agent: {error}"));
     ExitCode::from(status)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use ntp_clock::{ClockError, StepClock, SystemClock};
 use ntp_examples::fields::kernel_clock;
+use ntp_examples::output::remark;
 use ntp_examples::output::{finish, Report};
 use ntp_examples::{slew, text};
 use ntp_types::{Frequency, NtpDuration};
@@ -73,7 +74,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         None | Some(Command::Show) => show(arguments.json),
         Some(Command::Step(change) | Command::Slew { change, .. }) if !change.yes => {
-            eprintln!("ntp-clock: nothing was changed: give --yes to move the clock by {} s", change.offset);
+            remark(format_args!("ntp-clock: nothing was changed: give --yes to move the clock by {} s", change.offset));
             return ExitCode::from(2);
         }
         Some(Command::Step(change)) => step(change.offset, arguments.json),

@@ -8,6 +8,7 @@ use clap::Parser;
 use ntp_conf::{Changes, ConfigFile, Configuration, Dialect, KnownFile, SetSources};
 use ntp_examples::conf::{changed, known, listed, Arguments, Command, Writing};
 use ntp_examples::diff::unified;
+use ntp_examples::output::remark;
 use ntp_examples::output::{finish, Report};
 
 fn main() -> ExitCode {
@@ -41,7 +42,7 @@ fn list(arguments: &Arguments, is_json: bool) -> Result<String, String> {
     let configuration =
         Configuration::read_below(&arguments.root, dialect, &path).map_err(|error| error.to_string())?;
     for problem in configuration.not_included() {
-        eprintln!("ntp-conf: warning: {problem}");
+        remark(format_args!("ntp-conf: warning: {problem}"));
     }
     tell_replacement(arguments, &path);
     Ok(listed(&configuration, dialect, is_json))
@@ -57,7 +58,7 @@ fn edit(
     let mut file = ConfigFile::read_as(dialect, &path).map_err(|error| error.to_string())?;
     let changes = change(&mut file)?;
     for warning in &changes.warnings {
-        eprintln!("ntp-conf: warning: {warning}");
+        remark(format_args!("ntp-conf: warning: {warning}"));
     }
     if writing.dry_run {
         return Ok(unified(file.path(), file.original(), &file.document().to_bytes()));
@@ -78,7 +79,7 @@ fn edit(
 fn tell_replacement(arguments: &Arguments, path: &Path) {
     let known = KnownFile::at(&arguments.root, path);
     if let Some(other) = known.and_then(|known| known.replacement_in(&arguments.root)) {
-        eprintln!("ntp-conf: warning: {} is read instead, while it is there", other.display());
+        remark(format_args!("ntp-conf: warning: {} is read instead, while it is there", other.display()));
     }
 }
 
@@ -86,6 +87,6 @@ fn tell_replacement(arguments: &Arguments, path: &Path) {
 fn tell_included(arguments: &Arguments, dialect: Dialect, path: &Path) {
     let Ok(configuration) = Configuration::read_below(&arguments.root, dialect, path) else { return };
     for (file, found) in configuration.included_associations() {
-        eprintln!("ntp-conf: warning: {} names {} {} too", file.display(), found.kind(), found.address());
+        remark(format_args!("ntp-conf: warning: {} names {} {} too", file.display(), found.kind(), found.address()));
     }
 }

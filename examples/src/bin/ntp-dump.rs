@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use ntp_examples::capture::{self, Datagram};
 use ntp_examples::dump::{json, text, unhex};
+use ntp_examples::output::remark;
 use ntp_types::UnixTime;
 
 /// Dissect NTP packets: time (versions 1 to 4), control (mode 6), private (mode 7), the draft of version 5, NTP over PTP.
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         // Whoever read our output has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ntp-dump: {error}");
+            remark(format_args!("ntp-dump: {error}"));
             ExitCode::FAILURE
         }
         Ok(()) => ExitCode::SUCCESS,
@@ -106,7 +107,7 @@ fn dump_capture(arguments: &Arguments, path: &Path, out: &mut impl Write) -> io:
     .map_err(name)?;
     out.flush()?;
     if shown < tally.frames {
-        eprintln!("ntp-dump: {shown} packets shown of {} frames, {} UDP", tally.frames, tally.datagrams);
+        remark(format_args!("ntp-dump: {shown} packets shown of {} frames, {} UDP", tally.frames, tally.datagrams));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use ntp_client::QueryConfig;
 use ntp_examples::address::Host;
 use ntp_examples::keys::{KeyFile, NoKey};
 use ntp_examples::measure::measure;
+use ntp_examples::output::remark;
 use ntp_examples::output::{finish, Report};
 use ntp_examples::query::{lines, objects, Named};
 use ntp_proto::mac::SharedKey;
@@ -87,7 +88,7 @@ fn key(arguments: &Arguments) -> Result<Option<SharedKey>, NoKey> {
     let (Some(path), Some(id)) = (&arguments.keys, arguments.key) else { return Ok(None) };
     let keys = KeyFile::read(path, None)?;
     for complaint in keys.complaints() {
-        eprintln!("ntp-query: {complaint}");
+        remark(format_args!("ntp-query: {complaint}"));
     }
     keys.key(id).map(Some)
 }
@@ -100,7 +101,7 @@ fn resolve(arguments: &Arguments) -> Vec<Named> {
         .filter_map(|host| match host.resolve() {
             Ok(addresses) => addresses.first().map(|address| Named { host, address: *address }),
             Err(error) => {
-                eprintln!("ntp-query: {host} cannot be resolved: {error}");
+                remark(format_args!("ntp-query: {host} cannot be resolved: {error}"));
                 None
             }
         })

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use ntp_examples::output::remark;
 use ntp_examples::output::{finish, Report};
 use ntp_examples::regions::{lines, objects, Answers};
 use rackspace_ntp::{Region, Server, UtcOffset, RACKSPACE};
@@ -62,7 +63,7 @@ fn regions(arguments: &Arguments) -> Result<Vec<Region>, String> {
     }
     let offset = machine_offset().ok_or("this machine's timezone cannot be read")?;
     if offset == UtcOffset::UTC {
-        eprintln!("ntp-regions: this machine runs on universal time, which says little about its place");
+        remark(format_args!("ntp-regions: this machine runs on universal time, which says little about its place"));
     }
     Ok(Region::suggest(offset).collect())
 }

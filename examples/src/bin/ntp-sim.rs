@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ntp_examples::output::remark;
 use ntp_examples::output::{finish, Report};
 use ntp_examples::{plot, sim};
 use ntp_sim::table::{self, Entry, Line, Polling};
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
         // Who reads has seen enough.
         Err(error) if error.downcast_ref().map(io::Error::kind) == Some(ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ntp-sim: {error}");
+            remark(format_args!("ntp-sim: {error}"));
             ExitCode::from(2)
         }
     }

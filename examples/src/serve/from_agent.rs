@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::shared::Shared;
 use super::PRECISION;
+use crate::output::remark;
 
 /// How often a file is looked at again after its end.
 const LOOK: Duration = Duration::from_millis(500);
@@ -51,7 +52,7 @@ pub(super) fn follow(mut lines: Lines, shared: &Arc<Shared>) {
                     }
                 }
                 Ok(false) => thread::sleep(LOOK),
-                Err(error) => return eprintln!("ntp-serve: the agent's lines: {error}"),
+                Err(error) => return remark(format_args!("ntp-serve: the agent's lines: {error}")),
             }
         }
     });

@@ -16,6 +16,8 @@ use super::shared::Shared;
 
 /// A client that has not asked after so long is let go.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// The longest request, in octets.
+const LONGEST: usize = 4096;
 /// How often the stop sign is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -40,9 +42,7 @@ fn answer(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
     client.set_nonblocking(false)?;
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
-    // Whatever is asked, there is only one answer.
-    let mut request = [0; 4096];
-    let _ = client.read(&mut request)?;
+    read_request(&mut client)?;
     let body = text(shared).map_err(io::Error::other)?;
     let length = body.len();
     write!(
@@ -50,6 +50,21 @@ fn answer(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         "HTTP/1.1 200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n\
          Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
+}
+
+/// Reads up to the empty line that ends a request: what is left unread would cut the answer off. Whatever is asked, there is
+/// only one.
+fn read_request(client: &mut TcpStream) -> io::Result<()> {
+    let (mut request, mut length) = ([0; LONGEST], 0);
+    while let Some(rest) = request.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        let read = client.read(rest)?;
+        length += read;
+        let asked = request.get(..length).unwrap_or_default();
+        if read == 0 || asked.ends_with(b"\r\n\r\n") || asked.ends_with(b"\n\n") {
+            break;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

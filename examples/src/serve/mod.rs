@@ -29,6 +29,7 @@ use self::from_agent::Lines;
 use self::shared::{Sent, Shared};
 use self::smear::Smears;
 use self::worker::{Worker, LOOK_UP};
+use crate::output::remark;
 
 /// The precision claimed: a reading of the clock takes some tens of nanoseconds.
 pub(crate) const PRECISION: Precision = Precision::from_log2(-24);
@@ -109,7 +110,7 @@ pub fn run(arguments: &Arguments) -> Result<Summary, ServeError> {
     let shared = Arc::new(Shared::new(sockets.len(), clock, stop));
     for socket in &sockets {
         let address = socket.local_addr().map_err(failed("cannot tell the address"))?;
-        eprintln!("serving on {address}, receive stamps by the {}", socket.granted().receive_stamps);
+        remark(format_args!("serving on {address}, receive stamps by the {}", socket.granted().receive_stamps));
     }
     if let Some(lines) = from_agent {
         from_agent::follow(lines, &shared);
@@ -211,7 +212,7 @@ fn hear(path: &Path) -> Result<Lines, ServeError> {
 fn read_keys(path: &Path) -> Result<Arc<KeyRing>, NoKey> {
     let keys = KeyFile::read(path, None)?;
     for complaint in keys.complaints() {
-        eprintln!("{complaint}");
+        remark(complaint);
     }
     Ok(Arc::new(keys.into_ring()))
 }

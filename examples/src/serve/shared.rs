@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant as SystemInstant;
 
+use ntp_clock::kernel::{ClockId, Host, Kernel as _};
 use ntp_server::{Counters, LeapSmear, Monitor, ServerClock};
 use ntp_types::{Instant, LeapIndicator, NtpTimestamp};
 
@@ -62,10 +63,15 @@ impl Shared {
         }
     }
 
-    /// The monotonic time base of the workers.
+    /// The monotonic time base of the workers, which goes on while the machine sleeps where the system has such a clock: what is
+    /// known of the time becomes older then as well.
     #[must_use]
     pub(super) fn now(&self) -> Instant {
-        Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        let nanos = match Host.clock_gettime(ClockId::Boottime) {
+            Ok(time) => u64::try_from(time.to_nanos()).ok(),
+            Err(_) => u64::try_from(self.started.elapsed().as_nanos()).ok(),
+        };
+        Instant::from_nanos(nanos.unwrap_or(u64::MAX))
     }
 
     /// The clock changed its mind about itself, and this is how it looks from near.
@@ -124,5 +130,22 @@ impl Shared {
             totals.1.blocked += sent.blocked;
         }
         totals
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use ntp_server::ServerClock;
+    use ntp_types::{Precision, Stratum};
+
+    use super::*;
+
+    #[test]
+    fn time_goes_on_while_the_machine_sleeps() {
+        let clock = ServerClock::local(Stratum::from_bits(5), Precision::from_log2(-24));
+        let shared = Shared::new(1, clock, Stop::default());
+        let since_boot = || u64::try_from(Host.clock_gettime(ClockId::Boottime).unwrap().to_nanos()).unwrap();
+        let (before, now, after) = (since_boot(), shared.now().as_nanos(), since_boot());
+        assert!((before..=after).contains(&now), "{before} {now} {after}");
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::output::remark;
 use ntp_discipline::leap::{month_end, LeapList};
 use ntp_server::{LeapSmear, SmearShape};
 use ntp_types::{LeapIndicator, NtpTimestamp, UnixTime};
@@ -61,7 +62,7 @@ pub(super) fn read(path: &Path, now: UnixTime) -> io::Result<LeapList> {
     let text = atomic_file::read(path).map_err(io::Error::other)?;
     let list = LeapList::parse(&String::from_utf8_lossy(&text)).map_err(io::Error::other)?;
     if list.is_expired(now) {
-        eprintln!("ntp-serve: {} has expired: a leap second may come that it does not know", path.display());
+        remark(format_args!("ntp-serve: {} has expired: a leap second may come that it does not know", path.display()));
     }
     Ok(list)
 }
