@@ -59,10 +59,10 @@ fn servers_that_jump_together_are_followed_when_most_have_said_so() {
 
 /// Who is right the others must tell, and not only when their turn comes.
 #[test]
-fn when_a_member_begins_to_disagree_all_are_asked_once_soon() {
+fn when_a_member_begins_to_disagree_the_others_are_asked_once_soon() {
     let mut world = world(&[Server::good(20e-3, 300e-6); 4], (6, 10), 1);
     world.run(20_000.0, |_, _| {});
-    let polls = |world: &World<Engines>| [0, 1, 3].map(|index| world.engine.poll(&world.sources, index).log2());
+    let polls = |world: &World<Engines>| [0, 1, 3, 2].map(|index| world.engine.poll(&world.sources, index).log2());
     let before = polls(&world);
     assert!(before.iter().all(|&poll| poll > 8), "{before:?}");
     world.servers[2].error = 0.05;
@@ -70,7 +70,8 @@ fn when_a_member_begins_to_disagree_all_are_asked_once_soon() {
         let next = world.now + 0.01;
         world.run(next, |_, _| {});
     }
-    assert_eq!(polls(&world), [6; 3]);
+    // Itself in its turn only: until most have been heard nothing of it is believed anyway.
+    assert_eq!(polls(&world), [6, 6, 6, before[3]]);
     for index in 0..4 {
         world.engine.handle_poll(&mut world.sources, index, 0xff, instant(world.now));
     }

@@ -136,7 +136,8 @@ impl<const N: usize> Engine<N> {
         let poll = self.plan_poll(sources, index, &taken, plan.as_ref());
         let is_surprised = self.fusion.is_surprised(sources, index);
         if is_surprised {
-            for source in sources.iter_mut() {
+            // The others know whether it is this source or our clock; what it says itself is not fused meanwhile.
+            for (_, source) in sources.iter_mut().enumerate().filter(|&(i, _)| i != index) {
                 let (min, _) = source.polls();
                 source.planner.glance(min);
             }
