@@ -260,11 +260,11 @@ fn prometheus_reads_the_counters() {
     // Counts are published when the worker looks up.
     std::thread::sleep(Duration::from_millis(1_200));
     let mut stream = TcpStream::connect(port).unwrap();
-    // A request that comes in pieces is read whole: else the connection is cut off with the rest of it.
-    stream.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
-    std::thread::sleep(Duration::from_millis(100));
-    stream.write_all(b"Host: x\r\n\r\n").unwrap();
-    std::thread::sleep(Duration::from_millis(100));
+    // A request that comes in pieces is read whole: who is answered before can say no more.
+    for piece in ["GET /metrics HTTP/1.1\r\n", "Host: x\r\n", "\r\n"] {
+        stream.write_all(piece.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     assert!(text.starts_with("HTTP/1.1 200 OK"));
