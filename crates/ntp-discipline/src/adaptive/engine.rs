@@ -134,20 +134,21 @@ impl<const N: usize> Engine<N> {
         let fused = self.fusion.handle_sample(sources, index, &taken, policy, clock.to_seconds_f64(), now);
         let plan = self.fusion.plan(sources, now);
         let poll = self.plan_poll(sources, index, &taken, plan.as_ref());
-        let is_surprised = self.fusion.is_surprised(sources, index);
-        if is_surprised {
-            // The others know whether it is this source or our clock; what it says itself is not fused meanwhile.
-            for (_, source) in sources.iter_mut().enumerate().filter(|&(i, _)| i != index) {
+        // Whether one source is wrong or our clock the others know: what it says itself is not fused meanwhile. What our clock
+        // does now all know.
+        let (is_surprised, is_astray) = (self.fusion.is_surprised(sources, index), fused == Fused::Astray);
+        for (i, source) in sources.iter_mut().enumerate() {
+            if is_astray || is_surprised && i != index {
                 let (min, _) = source.polls();
                 source.planner.glance(min);
             }
         }
         let decision = match fused {
-            Fused::Yes => self.steer(sources, plan.as_ref(), poll, clock, now),
+            Fused::Yes | Fused::Astray => self.steer(sources, plan.as_ref(), poll, clock, now),
             Fused::No => Decision::hold(poll),
             Fused::NoMajority(candidates) => Decision::refused(Refusal::NoMajority { candidates }, poll),
         };
-        Decision { polls_changed: is_surprised, ..decision }
+        Decision { polls_changed: is_surprised || is_astray, ..decision }
     }
 
     fn plan_poll(&self, sources: &mut [Source], index: usize, taken: &Taken, plan: Option<&Mixture>) -> Poll {

@@ -42,6 +42,8 @@ const BIAS_KEPT: f64 = 2.0;
 pub(super) enum Fused {
     /// It moved the estimate, or the estimate was built anew: steer.
     Yes,
+    /// Most members went astray at once: the estimate was built anew for a clock that jumped, or its frequency.
+    Astray,
     /// It did not.
     No,
     /// No majority among so many live sources.
@@ -232,11 +234,9 @@ impl<const N: usize> Fusion<N> {
             return no_majority(live);
         }
         let rebuilt = self.vote(sources, index, now);
-        let fused = self.fuse(sources, index, taken, now);
-        if rebuilt {
-            Fused::Yes
-        } else {
-            fused
+        match self.fuse(sources, index, taken, now) {
+            Fused::No if rebuilt => Fused::Yes,
+            fused => fused,
         }
     }
 
@@ -339,7 +339,7 @@ impl<const N: usize> Fusion<N> {
         for source in sources.iter_mut() {
             source.misfits = 0;
         }
-        Fused::Yes
+        Fused::Astray
     }
 
     pub(super) fn take(&mut self, index: usize, observation: &Observation, at: Instant, alone: bool) -> bool {
