@@ -136,8 +136,10 @@ fn what_cannot_be_read_is_said() {
         ]
     );
     assert_eq!(unhex("0g"), Err("`g` at place 2 is not a hexadecimal digit".to_owned()));
-    let (out, err, is_success) = run(&["--pcap", "/no/such/file"], "");
-    assert!(!is_success && out.is_empty() && err.contains("/no/such/file"), "{err}");
+    for (path, reason) in [("/no/such/file", "No such file"), ("/", "is a directory")] {
+        let (out, err, is_success) = run(&["--pcap", path], "");
+        assert!(!is_success && out.is_empty() && err.starts_with(&format!("ntp-dump: {path}: {reason}")), "{err}");
+    }
     let (_, err, is_success) = run(&[], "");
     assert!(!is_success && err.contains("--hex") && err.contains("--pcap"), "{err}");
     let (out, _, is_success) = run(&["--hex"], "2300");

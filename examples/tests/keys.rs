@@ -63,6 +63,24 @@ fn a_query_gets_time_with_the_key_and_the_reason_without() {
     assert!([", signed 3\n", "crypto_naks", "unsigned"].iter().all(|words| printed.contains(words)), "{printed}");
 }
 
+#[test]
+fn a_server_that_would_answer_nobody_does_not_start() {
+    let directory = keys();
+    fs::write(directory.path().join("none"), "2 TIGER x\n").unwrap();
+    let output = Command::new("timeout")
+        .args(["10", env!("CARGO_BIN_EXE_ntp-serve"), "--listen", "127.0.0.1:0", "--keys", "none", "--require-key"])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("line 1: unknown key type `TIGER`"), "{said}");
+    assert!(
+        said.ends_with("ntp-serve: no usable key in none: with --require-key nobody would be answered\n"),
+        "{said}"
+    );
+}
+
 /// Runs `ntp-agent` for some seconds; whether it was synchronised at the end, and what it said.
 fn agent(arguments: &[&str], directory: &Path) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_ntp-agent"))

@@ -22,13 +22,16 @@
 //! keep attributes, notice another writer, nor find what a killed predecessor left.
 //!
 //! ```
+//! use std::path::Path;
+//!
 //! use atomic_file::{Outcome, Snapshot};
 //!
-//! let directory = tempfile::tempdir()?;
-//! let path = directory.path().join("ntp.drift");
-//! let file = Snapshot::read(&path)?; // a missing file reads as empty
+//! # let directory = tempfile::tempdir()?;
+//! # std::env::set_current_dir(&directory)?;
+//! let path = Path::new("ntp.drift");
+//! let file = Snapshot::read(path)?; // a missing file reads as empty
 //! assert_eq!(file.replace(b"-7.313\n")?, Outcome::Created);
-//! let file = Snapshot::read(&path)?;
+//! let file = Snapshot::read(path)?;
 //! assert_eq!(file.bytes(), b"-7.313\n");
 //! assert_eq!(file.replace(b"-7.313\n")?, Outcome::Unchanged);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::facts::read_text;
+use crate::facts::{open, read_text};
 use crate::{Facts, Situation, WallClock, SWITCH};
 
 /// What switching on did.
@@ -75,7 +75,7 @@ pub fn enable(root: &Path) -> Result<Enabled, EnableError> {
         }
     };
     // What `echo 1 >` does, but for creating a file.
-    let mut file = OpenOptions::new().write(true).open(&path).map_err(fail("open"))?;
+    let mut file = open(&path, OpenOptions::new().write(true)).map_err(fail("open"))?;
     file.write_all(b"1\n").map_err(fail("write"))?;
     drop(file);
     let says = read_text(&path).map_err(fail("read back"))?;

@@ -1,5 +1,6 @@
 //! What the machine says of itself: read, not judged.
 
+use std::fs::{File, FileType, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +81,24 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     use std::io::Read as _;
 
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_TEXT).read_to_end(&mut bytes)?;
+    open(path, OpenOptions::new().read(true))?.take(MAX_TEXT).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Opens what is no pipe: that would wait for its other end, maybe for ever.
+pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    if is_pipe(std::fs::metadata(path)?.file_type()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is a pipe"));
+    }
+    options.open(path)
+}
+
+#[cfg(unix)]
+fn is_pipe(kind: FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&kind)
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: FileType) -> bool {
+    false
 }

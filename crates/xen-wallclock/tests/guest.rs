@@ -122,6 +122,12 @@ fn the_switch_is_switched_and_never_made() {
     std::fs::remove_file(&switch).unwrap();
     symlink("/dev/full", &switch).unwrap();
     assert!(matches!(enable(old.path()), Err(EnableError::Io { action: "write", .. })));
+    // No kernel shows a pipe there; one that stands below another root is not waited for.
+    std::fs::remove_file(&switch).unwrap();
+    assert!(Command::new("mkfifo").arg(&switch).status().unwrap().success());
+    assert_eq!(Facts::read(old.path()).unreadable, std::slice::from_ref(&switch));
+    let error = enable(old.path()).unwrap_err();
+    assert!(error.to_string().ends_with("independent_wallclock: this is a pipe"), "{error}");
 }
 
 fn persistence(root: &Path) -> Persistence<'_> {

@@ -87,8 +87,7 @@ fn dump_capture(arguments: &Arguments, path: &Path, out: &mut impl Write) -> io:
         kind => io::Error::new(kind, format!("{}: {error}", path.display())),
     };
     let is_live = path.as_os_str() == "-";
-    let file: Box<dyn Read + Send> =
-        if is_live { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(name)?) };
+    let file: Box<dyn Read + Send> = if is_live { Box::new(io::stdin()) } else { Box::new(open(path).map_err(name)?) };
     let is_wanted = |datagram: &Datagram<'_>| {
         let ports = [datagram.source.port(), datagram.destination.port()];
         arguments.all_ports || ports.iter().any(|port| arguments.ports.contains(port))
@@ -110,6 +109,15 @@ fn dump_capture(arguments: &Arguments, path: &Path, out: &mut impl Write) -> io:
         remark(format_args!("ntp-dump: {shown} packets shown of {} frames, {} UDP", tally.frames, tally.datagrams));
     }
     Ok(())
+}
+
+/// A directory can be opened too, and what then fails no longer says why.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    Ok(file)
 }
 
 fn show_hex(out: &mut impl Write, is_json: bool, digits: &str) -> io::Result<()> {

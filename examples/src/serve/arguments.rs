@@ -24,7 +24,10 @@ Examples:
   ntp-agent --json --server HOST | ntp-serve --from-agent
   ntp-serve --stratum 10 --deny 0.0.0.0/0 --deny ::/0 --allow 192.0.2.0/24
 
-It ends on SIGTERM or SIGINT and prints what it did."
+It ends on SIGTERM or SIGINT and prints what it did.
+
+Exit status: 0 if it served until then, 1 if it could not, 2 for wrong
+arguments."
 )]
 pub struct Arguments {
     /// Where to listen; may be given more than once. An IPv6 wildcard serves IPv4 too

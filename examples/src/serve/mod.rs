@@ -11,7 +11,7 @@ mod worker;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -48,6 +48,9 @@ pub enum ServeError {
     /// The keys could not be read.
     #[error(transparent)]
     Keys(#[from] NoKey),
+    /// Only signed requests were to be answered, and no key to sign them with was found.
+    #[error("no usable key in {}: with --require-key nobody would be answered", .0.display())]
+    Keyless(PathBuf),
     /// Something else the system refused.
     #[error("{what}: {source}")]
     System {
@@ -99,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<Summary, ServeError> {
     let metrics = arguments.metrics.map(show_metrics).transpose()?;
     let from_agent = arguments.from_agent.as_deref().map(hear).transpose()?;
     let mut smears = smears(arguments)?;
-    let keys = arguments.keys.as_deref().map(read_keys).transpose()?;
+    let keys = arguments.keys.as_deref().map(|path| read_keys(path, arguments.require_key)).transpose()?;
     privilege::drop_to(&arguments.user).map_err(failed("cannot drop privileges"))?;
 
     let clock = match arguments.stratum {
@@ -209,12 +212,16 @@ fn hear(path: &Path) -> Result<Lines, ServeError> {
     from_agent::open(path).map_err(failed(format!("cannot read the agent's lines from {}", path.display())))
 }
 
-fn read_keys(path: &Path) -> Result<Arc<KeyRing>, NoKey> {
+fn read_keys(path: &Path, is_required: bool) -> Result<Arc<KeyRing>, ServeError> {
     let keys = KeyFile::read(path, None)?;
     for complaint in keys.complaints() {
         remark(complaint);
     }
-    Ok(Arc::new(keys.into_ring()))
+    let ring = keys.into_ring();
+    if is_required && ring.is_empty() {
+        return Err(ServeError::Keyless(path.into()));
+    }
+    Ok(Arc::new(ring))
 }
 
 /// The workers' responders.

@@ -46,33 +46,35 @@ impl<K: Kernel> Steered<K> {
         self.disarm();
         let elapsed = now.at.since(slew.start.at);
         let booked = slew.rate.over(now.at.min(slew.end).since(slew.start.at));
-        if self.is_monotonic_slewed.is_none() {
-            self.is_monotonic_slewed = follows(slew, now);
-            if self.is_monotonic_slewed == Some(true) {
-                return self.effective(slew.rate).over(elapsed) - booked;
-            }
-        }
-        slew.rate.over(elapsed) - booked
+        let rate = if self.shows_slewed(&slew, now) { self.effective(slew.rate) } else { slew.rate };
+        rate.over(elapsed) - booked
     }
 
     /// When a slew will have told whether the monotonic clock takes part in it, where that is not known.
     pub(super) fn tells_at(&self, slew: &RateSlew) -> Option<Instant> {
-        let is_fast = slew.rate.abs() >= FAST;
-        let is_telling = is_fast && self.is_monotonic_slewed.is_none();
+        let is_telling = is_fast(slew) && self.is_monotonic_slewed.is_none();
         is_telling.then(|| slew.start.at + duration_for(LONG + LONG, slew.rate.abs()))
     }
 
     /// Finds out whether the monotonic clock takes part in a slew under way: samples are compared by what is booked of it long
     /// before it ends. If so, the books as they should have been from its start on.
     pub(super) fn look(&mut self, slew: RateSlew) -> Result<Option<Applied>, ClockError> {
-        self.is_monotonic_slewed = follows(slew, self.read()?);
-        if self.is_monotonic_slewed != Some(true) {
+        if !self.shows_slewed(&slew, self.read()?) {
             return Ok(None);
         }
         let rate = self.effective(slew.rate);
         let end = slew.start.at + duration_for(slew.rate.over(slew.end.since(slew.start.at)), rate);
         self.slew = Some(Slew::Rate(RateSlew { rate, end, ..slew }));
         Ok(Some(self.booked(slew.start.at)))
+    }
+
+    /// Whether it is this slew that shows, by `now`, that the monotonic clock takes part in slews.
+    fn shows_slewed(&mut self, slew: &RateSlew, now: Reading) -> bool {
+        if self.is_monotonic_slewed.is_none() {
+            self.is_monotonic_slewed = follows(slew, now);
+            return self.is_monotonic_slewed == Some(true);
+        }
+        false
     }
 
     /// Closes the books on any slew when the clock was stepped at `now`: the kernel drops its own then, the rest of the second that
@@ -100,10 +102,14 @@ const LONG: NtpDuration = NtpDuration::from_nanos(1_000_000);
 
 /// Whether the monotonic clock took part in the slew until `now`: then the two clocks hardly drifted apart. `None` where it
 /// cannot be told.
-fn follows(slew: RateSlew, now: Reading) -> Option<bool> {
+fn follows(slew: &RateSlew, now: Reading) -> Option<bool> {
     let elapsed = now.at.since(slew.start.at);
     let delivered = slew.rate.over(elapsed);
     let apart = now.time.since(slew.start.time) - NtpDuration::from_std(elapsed);
-    let tells = slew.rate.abs() >= FAST && delivered.abs() >= LONG;
+    let tells = is_fast(slew) && delivered.abs() >= LONG;
     tells.then(|| apart.abs() < delivered.abs().half().half())
+}
+
+fn is_fast(slew: &RateSlew) -> bool {
+    slew.rate.abs() >= FAST
 }
