@@ -24,6 +24,7 @@ pub enum StepLimit {
 
 /// Which servers may be selected together: those that smear leap seconds disagree with the others by up to a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum SmearGuard {
     /// Only servers that do not smear.
     #[default]

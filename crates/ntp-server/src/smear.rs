@@ -9,6 +9,7 @@ use ntp_types::{NtpDuration, NtpTimestamp, ReferenceId};
 
 /// How the offset grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum SmearShape {
     /// At one rate from beginning to end, as the large public smearing servers do over 24 hours.
     #[default]
