@@ -32,7 +32,11 @@ pub(super) fn open(path: &Path) -> io::Result<Lines> {
     Ok(if path == Path::new("-") {
         Box::new(BufReader::new(io::stdin()))
     } else {
-        Box::new(BufReader::new(File::open(path)?))
+        let file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Box::new(BufReader::new(file))
     })
 }
 
@@ -258,5 +262,11 @@ mod tests {
         for other in ["{}", r#"{"type":"event","text":"x"}"#, "[1]", "null"] {
             assert_eq!(clock(&serde_json::from_str(other).unwrap(), Instant::ZERO), None);
         }
+    }
+
+    #[test]
+    fn a_directory_has_no_lines() {
+        let refused = open(Path::new("/")).map(drop).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::IsADirectory);
     }
 }
