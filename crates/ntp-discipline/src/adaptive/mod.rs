@@ -44,6 +44,7 @@ mod path;
 mod planner;
 mod queues;
 mod readout;
+mod replay;
 mod select;
 mod setup;
 mod source;

@@ -8,12 +8,9 @@ use super::observation::{ln_sinhc, Observation, FILLED_SHAPE};
 
 /// The queues' means are forgotten by this factor per sample …
 const MEMORY: f64 = 0.97;
-/// … start as this many samples of a plausible size (in units of spread) …
-const PRIOR: f64 = 1.0;
-const PRIOR_SIZE: f64 = 0.6;
-/// … and count as so many samples when the same ones are gone through again: with a prior ten times as heavy and nothing
-/// kept, a path that queues one way only cost 1.6 times the error with 84 samples.
-const KEPT: f64 = 10.0;
+/// … and start as this many samples of a plausible size, both ways together (in units of spread).
+const PRIOR: f64 = 5.0;
+const PRIOR_SIZE: f64 = 1.2;
 /// Floor under the means, in units of spread: it keeps the tilt finite.
 const FLOOR: f64 = 0.01;
 const FLOOR_SECONDS: f64 = 1e-7;
@@ -41,12 +38,12 @@ impl Queues {
         Self { up: 0.0, down: 0.0, weight: 0.0 }
     }
 
-    /// To be learnt again from the same samples: what was learnt counts as a few.
-    pub(crate) fn relearn(&mut self, spread: f64) {
-        let kept = KEPT.min(self.weight);
-        let part = kept / self.weight.max(f64::MIN_POSITIVE);
-        let prior = PRIOR * PRIOR_SIZE * spread;
-        *self = Self { up: part * self.up + prior, down: part * self.down + prior, weight: kept + PRIOR };
+    /// To be learnt again from the same samples, by which `lean` is the part on the way up; else what was learnt is kept.
+    pub(crate) fn relearn(&mut self, lean: Option<f64>, spread: f64) {
+        let both = self.up + self.down;
+        let learnt = if both > 0.0 { self.up / both } else { 0.5 };
+        let (lean, all) = (lean.unwrap_or(learnt), PRIOR * PRIOR_SIZE * spread);
+        *self = Self { up: lean * all, down: (1.0 - lean) * all, weight: PRIOR };
     }
 
     /// Between two, `part` of the way.
@@ -103,13 +100,14 @@ impl Queues {
     /// Means of the two queues, in seconds.
     fn means(&self, spread: f64) -> (f64, f64) {
         if self.weight <= 0.0 {
-            return (PRIOR_SIZE * spread, PRIOR_SIZE * spread);
+            return (0.5 * PRIOR_SIZE * spread, 0.5 * PRIOR_SIZE * spread);
         }
         let floor = FLOOR * spread + FLOOR_SECONDS;
         (self.up / self.weight + floor, self.down / self.weight + floor)
     }
 }
 
-fn is_foreign(half_width: f64, spread: f64) -> bool {
+/// Whether a sample comes from another distribution than the path's queues.
+pub(crate) fn is_foreign(half_width: f64, spread: f64) -> bool {
     2.0 * half_width > FOREIGN * spread
 }

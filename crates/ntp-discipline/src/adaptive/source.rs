@@ -9,6 +9,7 @@ use super::bank::{Estimate, Mixture};
 use super::observation::Observation;
 use super::path::Path;
 use super::planner::Planner;
+use super::replay::{Earlier, Replay};
 use super::witness::Witness;
 
 /// Variance of the frequency before anything is known, (75 ppm)², and when it may have jumped, (100 ppm)².
@@ -48,74 +49,6 @@ pub struct Source {
     pub(crate) outvoted: u8,
     /// Samples in a row that did not fit the joint estimate.
     pub(crate) misfits: u8,
-}
-
-/// Samples that are filtered again when new ones tell more about the path: after each of the first few, then of every
-/// few.
-const REPLAYED: usize = 32;
-const REPLAYED_EACH: usize = 8;
-const REPLAYED_EVERY: usize = 4;
-
-/// A sample as it is kept for that.
-#[derive(Debug, Clone, Copy)]
-struct Earlier {
-    at: Instant,
-    offset: f64,
-    delay: f64,
-}
-
-/// The first samples of a witness. What a delay is worth only later ones tell: base and spread of a path of which three
-/// samples are known are guesses, and a filter that believed them would stay wrong for long.
-#[derive(Debug, Clone, Copy)]
-struct Replay {
-    samples: [Earlier; REPLAYED],
-    len: usize,
-    /// The frequency the witness started with, and its variance.
-    frequency: (f64, f64),
-}
-
-impl Replay {
-    const fn new(frequency: (f64, f64)) -> Self {
-        Self { samples: [Earlier { at: Instant::ZERO, offset: 0.0, delay: 0.0 }; REPLAYED], len: 0, frequency }
-    }
-
-    /// Whether the witness has outgrown it.
-    fn is_complete(&self, samples: u32) -> bool {
-        usize::try_from(samples).is_ok_and(|samples| samples >= REPLAYED)
-    }
-
-    /// Whether the sample after those kept is one to begin again at.
-    const fn is_due(&self) -> bool {
-        self.len < REPLAYED_EACH || (self.len + 1) % REPLAYED_EVERY == 0
-    }
-
-    fn push(&mut self, sample: Earlier) {
-        if let Some(slot) = self.samples.get_mut(self.len) {
-            *slot = sample;
-            self.len += 1;
-        }
-    }
-
-    fn samples(&self) -> impl Iterator<Item = Earlier> + '_ {
-        self.samples.iter().take(self.len).copied()
-    }
-
-    /// Mean deviation of the offsets from a straight line through them; zero below three samples.
-    fn scatter(&self) -> f64 {
-        if self.len < 3 {
-            return 0.0;
-        }
-        #[allow(clippy::cast_precision_loss)] // a few dozen
-        let n = self.len as f64;
-        let start = self.samples().next().map_or(Instant::ZERO, |sample| sample.at);
-        let line = || self.samples().map(|sample| (sample.at.since(start).as_secs_f64(), sample.offset));
-        let (t, z) = line().fold((0.0, 0.0), |(t, z), (ti, zi)| (t + ti / n, z + zi / n));
-        let (tt, tz) =
-            line().fold((0.0, 0.0), |(tt, tz), (ti, zi)| (tt + (ti - t) * (ti - t), tz + (ti - t) * (zi - z)));
-        let slope = tz / tt.max(f64::MIN_POSITIVE);
-        // Two degrees of freedom went into the line.
-        line().map(|(ti, zi)| (zi - z - slope * (ti - t)).abs()).sum::<f64>() / (n - 2.0)
-    }
 }
 
 /// What became of a sample.
@@ -263,10 +196,12 @@ impl Source {
         self.replay.push(newest);
         let replay = self.replay;
         self.path.scatters(replay.scatter());
+        let lean = replay.lean(self.path.base(), self.path.spread());
         for (number, sample) in replay.samples().enumerate() {
             if number == 0 {
                 let observation = self.witness.assess(sample.offset, sample.delay, &self.path);
-                self.witness.restart(first(&observation, sample.delay, replay.frequency), &self.path);
+                let start = first(&observation, sample.delay, replay.frequency);
+                self.witness.restart(start, lean, &self.path);
             } else {
                 self.witness.predict(sample.at.since(self.at).as_secs_f64());
             }

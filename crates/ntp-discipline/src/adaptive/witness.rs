@@ -93,8 +93,9 @@ impl Witness {
         Self { each, weights, spacing: 0.0, merged: bank, believed, elapsed: 0.0, challenger: None }
     }
 
-    /// To be fed the same samples once more, from `start` on: where the bases lie and something of the queues is kept.
-    pub(crate) fn restart(&mut self, start: Estimate, path: &Path) {
+    /// To be fed the same samples once more, from `start` on: where the bases lie is kept, and how the queues lean but for
+    /// what `lean` says of it.
+    pub(crate) fn restart(&mut self, start: Estimate, lean: Option<f64>, path: &Path) {
         // A path whose first delays turn out to be alike is known better than it was assumed to be.
         if self.spacing <= 0.0 || self.ends().0 < path.base() - UNLIKE * path.unseen() {
             self.spread_out(path);
@@ -103,7 +104,7 @@ impl Witness {
         self.believed = self.merged.mixture();
         for hypothesis in &mut self.each {
             hypothesis.bank = self.merged;
-            hypothesis.queues.relearn(path.spread());
+            hypothesis.queues.relearn(lean, path.spread());
             hypothesis.ln_weight = 0.0;
         }
         self.weights = weights(&self.each);
@@ -380,7 +381,7 @@ mod tests {
             let (offset, delay) = (0.5 * (e_up - e_down), 0.04 + e_up + e_down);
             path.push(delay);
             if turn == 0 {
-                witness.restart(Estimate { xx: 1e-4, ff: 1e-12, ..Estimate::default() }, &path);
+                witness.restart(Estimate { xx: 1e-4, ff: 1e-12, ..Estimate::default() }, None, &path);
             } else {
                 witness.predict(64.0);
             }
