@@ -44,6 +44,7 @@ pub fn start(directory: &Path, ip: IpAddr, second: IpAddr) -> Vec<Contestant> {
             let host = ip.to_string();
             field.extend(launch("echo, batches", (ip, 11_001), true, &[&echo, &host, "11001", "many"]));
             field.extend(launch("the same once more", (ip, 11_011), true, &[&echo, &host, "11011", "many"]));
+            field.extend(launch("echo, packet info", (ip, 11_012), true, &[&echo, &host, "11012", "info"]));
             field.extend(launch("echo, single", (ip, 11_002), true, &[&echo, &host, "11002"]));
         }
         Err(reason) => println!("no echo: {reason}"),
