@@ -18,8 +18,10 @@ const FLOOR_SECONDS: f64 = 1e-7;
 ///
 /// Else a tilt by chance times a wide interval drags the clock to its edge.
 const FOREIGN: f64 = 8.0;
-/// Such a sample's part of one way is as usual within this many means of that way's queue.
+/// Such a sample's part of one way is as usual within this many means of that way's queue, or, where the estimate is not that sure,
+/// of its deviations, if they are so small a part of the half width that it is hardly there by chance.
 const USUAL: f64 = 5.0;
+const CLEAR: f64 = 0.25;
 /// ln Γ(6): both ways together have twice the shape of one.
 const LN_FILLED: f64 = 4.787_491_742_782_046;
 
@@ -74,7 +76,10 @@ impl Queues {
             return 1.0 / up - 1.0 / down;
         }
         let (residual, deviation) = (offset - believed.offset, libm::sqrt(believed.xx));
-        let is_usual = |queued: f64, mean: f64| deviation < mean && queued < USUAL * mean;
+        let is_usual = |queued: f64, mean: f64| {
+            let near = USUAL * mean.max(deviation);
+            queued < near && (deviation < mean || near < CLEAR * half_width)
+        };
         match (is_usual(half_width + residual, up), is_usual(half_width - residual, down)) {
             (true, false) => 1.0 / up,
             (false, true) => -1.0 / down,
@@ -110,4 +115,27 @@ impl Queues {
 /// Whether a sample comes from another distribution than the path's queues.
 pub(crate) fn is_foreign(half_width: f64, spread: f64) -> bool {
     2.0 * half_width > FOREIGN * spread
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_by_a_longer_way_tells_by_the_other_way() {
+        let spread = 5e-6;
+        let mut queues = Queues::new();
+        for _ in 0..50 {
+            queues.learn(&Observation { half_width: 2.5e-6, spread, ..Observation::default() }, 0.0);
+        }
+        // 24 ms longer up: offset and half width are 12 ms, and nothing is left for the way down.
+        let tilt = |deviation: f64| {
+            let believed = Estimate { xx: deviation * deviation, ..Estimate::default() };
+            queues.tilt(0.012, spread, 0.012, &believed)
+        };
+        // Also where the oscillator has made the estimate less sure than a queue is long …
+        assert!(tilt(1e-6) < -1e5 && tilt(1e-6) == tilt(30e-6), "{} {}", tilt(1e-6), tilt(30e-6));
+        // … but not where anything can be had by chance.
+        assert_eq!(tilt(1e-3), 0.0);
+    }
 }
