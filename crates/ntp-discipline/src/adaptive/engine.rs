@@ -137,8 +137,9 @@ impl<const N: usize> Engine<N> {
         // Whether one source is wrong or our clock the others know: what it says itself is not fused meanwhile. What our clock
         // does now all know.
         let (is_surprised, is_astray) = (self.fusion.is_surprised(sources, index), fused == Fused::Astray);
-        for (i, source) in sources.iter_mut().enumerate() {
-            if is_astray || is_surprised && i != index {
+        let are_asked = is_surprised || is_astray;
+        if are_asked {
+            for (_, source) in sources.iter_mut().enumerate().filter(|&(i, _)| is_astray || i != index) {
                 let (min, _) = source.polls();
                 source.planner.glance(min);
             }
@@ -148,7 +149,7 @@ impl<const N: usize> Engine<N> {
             Fused::No => Decision::hold(poll),
             Fused::NoMajority(candidates) => Decision::refused(Refusal::NoMajority { candidates }, poll),
         };
-        Decision { polls_changed: is_surprised || is_astray, ..decision }
+        Decision { polls_changed: are_asked, ..decision }
     }
 
     fn plan_poll(&self, sources: &mut [Source], index: usize, taken: &Taken, plan: Option<&Mixture>) -> Poll {

@@ -8,7 +8,7 @@ use super::delays::Delays;
 /// 0.75 for two exponential queues; a little more costs little, 0.3 doubled the error with 10 ms queues.
 const UNSEEN_EXCESS: f64 = 1.0;
 /// Delays that must be known before they tell how queues lean.
-const SHOWS_QUEUES: usize = 8;
+pub(crate) const SHOWS_QUEUES: usize = 8;
 /// A rise of the delay is symmetric, and the path has changed, while the last offsets moved less than this part of it.
 ///
 /// Half way between 0, a symmetric rise, and one half, a one-sided one.

@@ -4,6 +4,7 @@ use ntp_types::Instant;
 
 use crate::total::within;
 
+use super::path::SHOWS_QUEUES;
 use super::queues::is_foreign;
 
 /// Samples that are filtered again when new ones tell more about the path: after each of the first few, then of every
@@ -12,8 +13,7 @@ const REPLAYED: usize = 32;
 const REPLAYED_EACH: usize = 8;
 const REPLAYED_EVERY: usize = 4;
 
-/// Samples that tell how the queues lean, and the most that they can say: one way queues seven times as long.
-const LEANS_FROM: usize = 8;
+/// The most that offsets can say of how the queues lean: one way queues seven times as long.
 const STEEPEST: f64 = 0.48;
 
 /// A sample as it is kept for that.
@@ -60,6 +60,12 @@ impl Replay {
         self.samples.iter().take(self.len).copied()
     }
 
+    /// The same, each with the seconds since the first.
+    fn in_time(&self) -> impl Iterator<Item = (f64, Earlier)> + '_ {
+        let start = self.samples().next().map_or(Instant::ZERO, |sample| sample.at);
+        self.samples().map(move |sample| (sample.at.since(start).as_secs_f64(), sample))
+    }
+
     /// Mean deviation of the offsets from a straight line through them; zero below three samples.
     pub(crate) fn scatter(&self) -> f64 {
         if self.len < 3 {
@@ -67,8 +73,7 @@ impl Replay {
         }
         #[allow(clippy::cast_precision_loss)] // a few dozen
         let n = self.len as f64;
-        let start = self.samples().next().map_or(Instant::ZERO, |sample| sample.at);
-        let line = || self.samples().map(|sample| (sample.at.since(start).as_secs_f64(), sample.offset));
+        let line = || self.in_time().map(|(time, sample)| (time, sample.offset));
         let (t, z) = line().fold((0.0, 0.0), |(t, z), (ti, zi)| (t + ti / n, z + zi / n));
         let (tt, tz) =
             line().fold((0.0, 0.0), |(tt, tz), (ti, zi)| (tt + (ti - t) * (ti - t), tz + (ti - t) * (zi - z)));
@@ -82,15 +87,14 @@ impl Replay {
     /// With variances U and D of the two queues an offset grows by ½(U − D)/(U + D) of its delay: regression tells that
     /// without a base or an estimate to go by, from which the lean would be learnt only as they are.
     pub(crate) fn lean(&self, base: f64, spread: f64) -> Option<f64> {
-        if self.len < LEANS_FROM {
+        if self.len < SHOWS_QUEUES {
             return None;
         }
-        let start = self.samples().next().map_or(Instant::ZERO, |sample| sample.at);
         let rows = || {
-            self.samples().map(|Earlier { at, offset, delay }| {
+            self.in_time().map(|(time, Earlier { offset, delay, .. })| {
                 let excess = (delay - base).max(0.0);
                 let weight = if is_foreign(0.5 * excess, spread) { 0.0 } else { 1.0 / (spread + excess) };
-                (weight, at.since(start).as_secs_f64(), excess, offset)
+                (weight, time, excess, offset)
             })
         };
         let all: f64 = rows().map(|(weight, ..)| weight).sum();
