@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -132,28 +133,43 @@ fn prepare(case: Case, buffer: &mut [u8; 256], turn: u32) -> (SocketAddr, NtpTim
         buffer[48..52].copy_from_slice(&key().id().get().to_be_bytes());
         buffer[52..68].copy_from_slice(digest.as_bytes());
     }
+    (
+        source(case, turn),
+        NtpTimestamp::new(3_900_000_000, turn << 12),
+        Instant::from_nanos(1 << 40 | u64::from(turn) << 10),
+    )
+}
+
+/// Who asks in this turn.
+#[inline(always)]
+fn source(case: Case, turn: u32) -> SocketAddr {
     let client = match case {
         // An odd factor: each once in 2²⁰ turns, and the next never beside the last.
         Case::LimitedMillion => 0x7f00_0000 | turn.wrapping_mul(40_503) & 0xf_ffff,
         Case::LimitedStrangers => 0x7f01_0000 | turn & 0xffff,
         _ => 0x7f01_0100 | turn & 0xff,
     };
-    let source = SocketAddr::from((client.to_be_bytes(), 40_000));
-    (source, NtpTimestamp::new(3_900_000_000, turn << 12), Instant::from_nanos(1 << 40 | u64::from(turn) << 10))
+    SocketAddr::from((client.to_be_bytes(), 40_000))
 }
 
 /// The loop with nothing but a call: what to take off.
 #[inline(never)]
-pub fn empty_server_loop(case: Case, turns: u32) -> u32 {
+pub fn empty_server_loop(case: Case, turns: Range<u32>) -> u32 {
     turn_after_turn(case, turns, unanswered)
 }
 
 /// The loop; returns how many were answered.
 #[inline(never)]
-pub fn full_server_loop(server: &mut Server, case: Case, turns: u32) -> u32 {
+pub fn full_server_loop(server: &mut Server, case: Case, turns: Range<u32>) -> u32 {
     turn_after_turn(case, turns, |buffer, length, source, received, transmit, now| {
         server.respond_in_place(buffer, length, source, received, transmit, now)
     })
+}
+
+/// What is done ahead for the requests that come together in these turns.
+#[inline(never)]
+pub fn prefetch_loop(server: &Server, case: Case, turns: Range<u32>) {
+    server.prefetch(turns.map(|turn| source(case, turn)));
 }
 
 /// Takes what a responder takes.
@@ -173,12 +189,12 @@ fn unanswered(
 #[inline(always)]
 fn turn_after_turn(
     case: Case,
-    turns: u32,
+    turns: Range<u32>,
     mut respond: impl FnMut(&mut [u8], usize, SocketAddr, NtpTimestamp, NtpTimestamp, Instant) -> Outcome,
 ) -> u32 {
     let mut buffer = [0; 256];
     let mut answered = 0;
-    for turn in 0..turns {
+    for turn in turns {
         let mut prepared = prepare(case, &mut buffer, turn);
         let (buffer, &mut (source, time, now)) = black_box((&mut buffer, &mut prepared));
         let outcome = respond(buffer, case.length(), source, time, time, now);

@@ -175,6 +175,12 @@ impl Batch {
         self.received - self.looked_at
     }
 
+    /// Who sent the waiting datagrams, in order.
+    pub fn sources(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let waiting = self.slots.iter().take(self.received).skip(self.looked_at);
+        waiting.filter_map(|slot| slot.datagram.map(|datagram| datagram.source))
+    }
+
     /// Replies that wait to be sent.
     #[must_use]
     pub fn replies(&self) -> usize {
@@ -346,6 +352,7 @@ mod tests {
             client.send_to(payload, server.local_addr().unwrap(), None).unwrap();
         }
         assert_eq!((server.receive_batch(&mut batch).unwrap(), batch.received()), (3, 3));
+        assert_eq!(batch.sources().collect::<Vec<_>>(), [client.local_addr().unwrap(); 3]);
         batch.respond(|datagram, buffer| (buffer[0] != b't').then_some(datagram.len));
         batch.replies_mut(|position, buffer| buffer[0] = b'0' + u8::try_from(position).unwrap());
         batch.stamp(0);

@@ -322,6 +322,7 @@ fn some_can_be_answered_before_the_others_are_looked_at() {
             Some(datagram.len)
         });
         assert_eq!((batch.waiting(), server.send_batch(&mut batch).refused), (waiting, 0));
+        assert_eq!(batch.sources().collect::<Vec<_>>(), vec![client.local_addr().unwrap(); waiting]);
     }
     assert_eq!(seen, (0..10).collect::<Vec<_>>());
     for turn in 0..10 {

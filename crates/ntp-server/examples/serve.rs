@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Err(error) => return Err(error.into()),
         }
         let now = clock.read()?;
+        server.prefetch(batch.sources());
         batch.respond(|datagram, buffer| {
             let (source, received) = (datagram.source, datagram.stamp.time);
             let outcome = match datagram.truncated {

@@ -232,6 +232,20 @@ impl RateTable {
         self.key.hash(u128::from(address) & self.v6_mask)
     }
 
+    /// Where the set lies that a hash chooses: by its low bits.
+    #[inline(always)]
+    fn place(&self, hash: u64) -> usize {
+        #[allow(clippy::cast_possible_truncation)] // a power of two of sets, that there is room for
+        let place = hash as usize & (self.sets.len() - 1);
+        place
+    }
+
+    /// Something of the line of memory by which `source` will be judged.
+    #[inline]
+    pub(crate) fn peek(&self, source: impl Address) -> u32 {
+        self.sets.get(self.place(source.bucket(self))).map_or(0, |set| set.tags[0])
+    }
+
     /// Whether `source` may be answered at `now`, and takes a token if so.
     pub(crate) fn take(&mut self, source: impl Address, now: Instant) -> Allowance {
         if self.take_where(source, now, |set, tag, missing| {
@@ -258,9 +272,9 @@ impl RateTable {
     ) -> bool {
         let hash = source.bucket(self);
         let (cost, room) = (self.cost, self.room);
-        let mask = self.sets.len() - 1; // a power of two
-        #[allow(clippy::cast_possible_truncation)] // the low bits choose the set, the high ones are the tag
-        let (place, tag) = (hash as usize & mask, (hash >> 32) as u32 | 1);
+        let place = self.place(hash);
+        #[allow(clippy::cast_possible_truncation)] // the high bits are the tag
+        let tag = (hash >> 32) as u32 | 1;
         #[allow(clippy::cast_possible_truncation)] // modulo 2³² on purpose: only spans count
         let now = (now.as_nanos() >> UNIT_LOG2) as u32;
         let Some(set) = self.sets.get_mut(place) else { return true };

@@ -83,6 +83,7 @@ impl<'a> Worker<'a> {
                 },
             };
             let now = self.shared.now();
+            self.server.prefetch(self.batch.sources());
             while self.batch.waiting() > 0 {
                 self.answer(now);
             }

@@ -88,6 +88,12 @@ impl Batch {
         self.received - self.looked_at
     }
 
+    /// Who sent the waiting datagrams, in order: for what can be made ready before they are looked at.
+    #[inline]
+    pub fn sources(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        (self.looked_at..self.received).filter_map(|index| self.messages.name(index).address())
+    }
+
     /// Replies that wait to be sent.
     #[must_use]
     pub fn replies(&self) -> usize {
