@@ -20,11 +20,11 @@ const SAMPLE_VARIANCE: f64 = 1.0 / 6.0;
 /// Least variance of a sample: (0.1 µs)².
 const LEAST_SAMPLE: f64 = 1e-14;
 /// The interval grows while the growth stays below these multiples of a sample's variance and of the present one …
-const GROW_SAMPLE: f64 = 5.0;
-const GROW_PRESENT: f64 = 4.2;
+const GROW_SAMPLE: f64 = 6.0;
+const GROW_PRESENT: f64 = 5.7;
 /// … and shrinks above these.
 const SHRINK_SAMPLE: f64 = 14.0;
-const SHRINK_PRESENT: f64 = 9.0;
+const SHRINK_PRESENT: f64 = 9.5;
 
 /// The poll interval of one source.
 #[derive(Debug, Clone, Copy)]
