@@ -52,16 +52,27 @@ pub(crate) struct Delays {
     len: usize,
     next: usize,
     spread: f64,
+    /// The first few of a shorter path, which stand clear below all others.
+    fallen: usize,
 }
 
 impl Delays {
     pub(crate) const fn new() -> Self {
-        Self { arrived: [0.0; WINDOW], sorted: [0.0; WINDOW], len: 0, next: 0, spread: UNKNOWN_SPREAD }
+        Self { arrived: [0.0; WINDOW], sorted: [0.0; WINDOW], len: 0, next: 0, spread: UNKNOWN_SPREAD, fallen: 0 }
     }
 
     /// How many are known.
     pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many are of the path that the smallest one came by.
+    pub(crate) const fn of_this_path(&self) -> usize {
+        if self.fallen > 0 {
+            self.fallen
+        } else {
+            self.len
+        }
     }
 
     /// Adds one; the oldest gives way when the window is full.
@@ -88,7 +99,7 @@ impl Delays {
         }
         self.next = (self.next + 1) % WINDOW;
         self.len += 1;
-        self.spread = self.measured_spread();
+        (self.spread, self.fallen) = self.measured();
     }
 
     /// The smallest delay known: the path's base as far as it has been seen.
@@ -101,9 +112,10 @@ impl Delays {
         self.spread
     }
 
-    fn measured_spread(&self) -> f64 {
+    /// The spread, and how many have fallen.
+    fn measured(&self) -> (f64, usize) {
         if self.len <= 2 {
-            return UNKNOWN_SPREAD;
+            return (UNKNOWN_SPREAD, 0);
         }
         let median = self.median();
         // The first few of a shorter path say nothing of the queues yet.
@@ -115,7 +127,7 @@ impl Delays {
         };
         let lowest = self.sorted.get(..FALL).filter(|_| self.len >= BEFORE_FALL + FALL).unwrap_or_default();
         let fallen = lowest.windows(2).position(stands_clear).map_or(0, |last| last + 1);
-        (median - self.ranked(fallen)).max(LEAST_SPREAD)
+        ((median - self.ranked(fallen)).max(LEAST_SPREAD), fallen)
     }
 
     /// The base of a path whose queues are never empty, by the quartiles; below all that was seen.

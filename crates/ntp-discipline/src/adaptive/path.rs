@@ -61,7 +61,7 @@ impl Path {
     /// How much of the base delay may not have been seen yet.
     pub(crate) fn unseen(&self) -> f64 {
         #[allow(clippy::cast_precision_loss)] // at most 1024
-        let root = libm::sqrt(self.len().max(1) as f64);
+        let root = libm::sqrt(self.delays.of_this_path().max(1) as f64);
         UNSEEN_EXCESS * self.spread() / root
     }
 
