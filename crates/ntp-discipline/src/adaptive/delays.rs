@@ -13,17 +13,22 @@ struct Change {
     clear: f32,
     /// … and by so many typical excesses of the older ones, …
     excess: f32,
-    /// … of which there must be so many.
+    /// … of which there must be so many, …
     older: usize,
+    /// … while the offsets scatter by less than this part of it.
+    scatter: f64,
 }
 
 /// Of queues that have grown 8 delays stand 12-fold clear once in 20 000 times, and 16 fourfold once in 100 000: a fourfold rise
 /// of 8, which takes a night of congestion for a longer path as often as not, will not do. So many delays as the last of them
-/// needs show a change whatever came before, be it only bursts, or another path.
-const CHANGES: [Change; 3] = [
-    Change { count: 8, clear: 12.0, excess: 4.0, older: 4 },
-    Change { count: 16, clear: 4.0, excess: 4.0, older: 17 },
-    Change { count: 32, clear: 3.0, excess: 0.0, older: 1 },
+/// needs show a change whatever came before, be it only bursts, or another path. But of packets that were queued that long the
+/// offsets are anywhere within half the rise: the mean of 8 is within a fifth of that once in 1000 times. So 8 that stand
+/// threefold clear will do where the offsets hardly move.
+const CHANGES: [Change; 4] = [
+    Change { count: 8, clear: 12.0, excess: 4.0, older: 4, scatter: f64::INFINITY },
+    Change { count: 8, clear: 3.0, excess: 2.0, older: 8, scatter: 0.1 },
+    Change { count: 16, clear: 4.0, excess: 4.0, older: 17, scatter: f64::INFINITY },
+    Change { count: 32, clear: 3.0, excess: 0.0, older: 1, scatter: f64::INFINITY },
 ];
 const MOST_RECENT: usize = 32;
 /// So many delays that all lie below the older ones, of which there must be so many, by so many of their typical excesses
@@ -52,16 +57,27 @@ pub(crate) struct Delays {
     len: usize,
     next: usize,
     spread: f64,
+    /// The first few of a shorter path, which stand clear below all others.
+    fallen: usize,
 }
 
 impl Delays {
     pub(crate) const fn new() -> Self {
-        Self { arrived: [0.0; WINDOW], sorted: [0.0; WINDOW], len: 0, next: 0, spread: UNKNOWN_SPREAD }
+        Self { arrived: [0.0; WINDOW], sorted: [0.0; WINDOW], len: 0, next: 0, spread: UNKNOWN_SPREAD, fallen: 0 }
     }
 
     /// How many are known.
     pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many are of the path that the smallest one came by.
+    pub(crate) const fn of_this_path(&self) -> usize {
+        if self.fallen > 0 {
+            self.fallen
+        } else {
+            self.len
+        }
     }
 
     /// Adds one; the oldest gives way when the window is full.
@@ -88,7 +104,7 @@ impl Delays {
         }
         self.next = (self.next + 1) % WINDOW;
         self.len += 1;
-        self.spread = self.measured_spread();
+        (self.spread, self.fallen) = self.measured();
     }
 
     /// The smallest delay known: the path's base as far as it has been seen.
@@ -101,9 +117,10 @@ impl Delays {
         self.spread
     }
 
-    fn measured_spread(&self) -> f64 {
+    /// The spread, and how many have fallen.
+    fn measured(&self) -> (f64, usize) {
         if self.len <= 2 {
-            return UNKNOWN_SPREAD;
+            return (UNKNOWN_SPREAD, 0);
         }
         let median = self.median();
         // The first few of a shorter path say nothing of the queues yet.
@@ -115,7 +132,7 @@ impl Delays {
         };
         let lowest = self.sorted.get(..FALL).filter(|_| self.len >= BEFORE_FALL + FALL).unwrap_or_default();
         let fallen = lowest.windows(2).position(stands_clear).map_or(0, |last| last + 1);
-        (median - self.ranked(fallen)).max(LEAST_SPREAD)
+        ((median - self.ranked(fallen)).max(LEAST_SPREAD), fallen)
     }
 
     /// The base of a path whose queues are never empty, by the quartiles; below all that was seen.
@@ -134,13 +151,18 @@ impl Delays {
     }
 
     /// How many of the last delays stand clear of all older ones, and the rise of the base, in seconds.
-    pub(crate) fn rise(&self) -> Option<(usize, f64)> {
+    ///
+    /// `scatter` is the mean deviation of the last offsets from what was expected.
+    pub(crate) fn rise(&self, scatter: f64) -> Option<(usize, f64)> {
         let recent = self.recent();
-        CHANGES.into_iter().find_map(|change| Some((change.count, self.rise_of(recent, change)?)))
+        CHANGES.into_iter().find_map(|change| {
+            let rise = self.rise_of(recent, change).filter(|rise| scatter < change.scatter * rise)?;
+            Some((change.count, rise))
+        })
     }
 
     fn rise_of(&self, mut recent: [f32; MOST_RECENT], change: Change) -> Option<f64> {
-        let Change { count, clear, excess, older } = change;
+        let Change { count, clear, excess, older, .. } = change;
         if self.len < older + count {
             return None;
         }
@@ -220,11 +242,11 @@ mod tests {
         let mut window = Delays::new();
         let noise = |i: u32| f64::from(i * 7 % 10) * 1e-4;
         (0..100).for_each(|i| window.push(0.04 + noise(i)));
-        assert_eq!(window.rise(), None);
+        assert_eq!(window.rise(f64::MAX), None);
         (0..7).for_each(|i| window.push(0.07 + noise(i)));
-        assert_eq!(window.rise(), None, "seven are too few");
+        assert_eq!(window.rise(f64::MAX), None, "seven are too few");
         window.push(0.07);
-        let (count, rise) = window.rise().unwrap();
+        let (count, rise) = window.rise(f64::MAX).unwrap();
         assert!(count == 8 && (rise - 0.03).abs() < 1e-6, "{count} {rise}");
         window.keep_recent(8);
         assert_eq!(window.len(), 8);
@@ -234,13 +256,23 @@ mod tests {
         let mut window = Delays::new();
         (0..100).for_each(|i| window.push(0.04 + noise(i)));
         (0..20).for_each(|i| window.push(0.045 + noise(i) * 50.0));
-        assert_eq!(window.rise(), None);
+        assert_eq!(window.rise(f64::MAX), None);
 
         // So does congestion that leaves the base free for eight delays, which are no closer together for that.
         let mut window = Delays::new();
         (0..100).for_each(|i| window.push(0.04 + noise(i)));
         [13.3, 35.6, 15.5, 13.3, 14.3, 16.0, 24.5, 16.9].into_iter().for_each(|ms| window.push(0.04 + 1e-3 * ms));
-        assert_eq!(window.rise(), None);
+        assert_eq!(window.rise(f64::MAX), None);
+    }
+
+    #[test]
+    fn offsets_that_hardly_move_show_a_longer_path_behind_long_queues() {
+        let mut window = Delays::new();
+        let noise = |i: u32| f64::from(i * 7 % 10) * 3e-4;
+        (0..10).for_each(|i| window.push(0.15 + noise(i)));
+        (0..8).for_each(|i| window.push(0.16 + noise(i)));
+        assert_eq!(window.rise(1.1e-3), None);
+        assert_eq!(window.rise(0.9e-3).map(|(count, _)| count), Some(8));
     }
 
     #[test]
@@ -255,7 +287,7 @@ mod tests {
         window.keep_recent(FALL);
         (0..2).for_each(|i| window.push(2e-4 + noise(i)));
         (0..8).for_each(|i| window.push(4e-3 + noise(i)));
-        assert_eq!(window.rise().map(|(count, _)| count), Some(8));
+        assert_eq!(window.rise(f64::MAX).map(|(count, _)| count), Some(8));
     }
 
     #[test]
@@ -264,8 +296,8 @@ mod tests {
         let bursts = |i: u32| if i % 5 == 0 { 0.09 } else { f64::from(i * 7 % 10) * 5e-3 };
         (0..200).for_each(|i| window.push(0.4 + bursts(i)));
         (0..31).for_each(|i| window.push(0.52 + bursts(i)));
-        assert_eq!(window.rise(), None);
+        assert_eq!(window.rise(f64::MAX), None);
         window.push(0.52);
-        assert_eq!(window.rise().map(|(count, _)| count), Some(32));
+        assert_eq!(window.rise(f64::MAX).map(|(count, _)| count), Some(32));
     }
 }

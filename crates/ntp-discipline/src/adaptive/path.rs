@@ -53,15 +53,10 @@ impl Path {
         self.least_spread = SCATTER * scatter;
     }
 
-    /// Delays known since the path last changed.
-    pub(crate) const fn len(&self) -> usize {
-        self.delays.len()
-    }
-
     /// How much of the base delay may not have been seen yet.
     pub(crate) fn unseen(&self) -> f64 {
         #[allow(clippy::cast_precision_loss)] // at most 1024
-        let root = libm::sqrt(self.len().max(1) as f64);
+        let root = libm::sqrt(self.delays.of_this_path().max(1) as f64);
         UNSEEN_EXCESS * self.spread() / root
     }
 
@@ -75,7 +70,7 @@ impl Path {
         self.delays.push(delay);
     }
 
-    /// Takes in by how much a sample's offset differed from the estimate.
+    /// Takes in by how much a sample's offset differed from what was expected.
     pub(crate) fn follow(&mut self, residual: f64) {
         if let Some(slot) = self.residuals.get_mut(self.seen % RESIDUALS) {
             *slot = residual;
@@ -90,8 +85,9 @@ impl Path {
             return true;
         }
         #[allow(clippy::cast_precision_loss)] // eight
-        let mean = self.residuals.iter().sum::<f64>() / RESIDUALS as f64;
-        let Some((count, _)) = self.delays.rise().filter(|&(_, rise)| mean.abs() < SYMMETRIC * rise) else {
+        let mean = |sum: f64| sum / RESIDUALS as f64;
+        let (middle, scatter) = (mean(self.residuals.iter().sum()), mean(self.residuals.map(f64::abs).iter().sum()));
+        let Some((count, _)) = self.delays.rise(scatter).filter(|&(_, rise)| middle.abs() < SYMMETRIC * rise) else {
             return false;
         };
         self.delays.keep_recent(count);

@@ -30,18 +30,29 @@ pub(crate) struct Earlier {
 pub(crate) struct Replay {
     samples: [Earlier; REPLAYED],
     len: usize,
+    is_closed: bool,
     /// The frequency the witness started with, and its variance.
     pub(crate) frequency: (f64, f64),
 }
 
 impl Replay {
     pub(crate) const fn new(frequency: (f64, f64)) -> Self {
-        Self { samples: [Earlier { at: Instant::ZERO, offset: 0.0, delay: 0.0 }; REPLAYED], len: 0, frequency }
+        Self {
+            samples: [Earlier { at: Instant::ZERO, offset: 0.0, delay: 0.0 }; REPLAYED],
+            len: 0,
+            is_closed: false,
+            frequency,
+        }
+    }
+
+    /// What the path is now says nothing of these samples: they came by another one.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
     }
 
     /// Whether the witness has outgrown it.
     pub(crate) fn is_complete(&self, samples: u32) -> bool {
-        usize::try_from(samples).is_ok_and(|samples| samples >= REPLAYED)
+        self.is_closed || usize::try_from(samples).is_ok_and(|samples| samples >= REPLAYED)
     }
 
     /// Whether the sample after those kept is one to begin again at.

@@ -169,11 +169,13 @@ impl Source {
             if self.replay.is_complete(self.witness.samples()) {
                 self.path.scatters(0.0);
             }
-            self.witness.update(offset, delay, &self.path);
             self.path.follow(offset - self.witness.offset());
+            self.witness.update(offset, delay, &self.path);
         }
         if self.path.has_changed() {
             self.witness.rebase(&self.path);
+            self.path.scatters(0.0);
+            self.replay.close();
         }
         Taken::Absorbed(observation)
     }
@@ -206,8 +208,8 @@ impl Source {
                 self.witness.predict(sample.at.since(self.at).as_secs_f64());
             }
             self.at = sample.at;
-            self.witness.update(sample.offset, sample.delay, &self.path);
             self.path.follow(sample.offset - self.witness.offset());
+            self.witness.update(sample.offset, sample.delay, &self.path);
         }
     }
 
@@ -280,6 +282,23 @@ mod tests {
     fn a_clock_that_is_400_ppm_slow_is_right_after_four_samples() {
         let [.., error] = errors([1.0e-5, 1.1e-4, 2.4e-4, 5e-5]);
         assert!(error < 1e-4, "{error}");
+    }
+
+    #[test]
+    fn samples_of_a_path_before_are_not_judged_by_the_one_after() {
+        let mut source = Source::open(SourceOptions::default());
+        let unset = NtpTimestamp::from_bits(0);
+        let trip = RoundTrip { t1: unset, t2: unset, t3: unset, t4: unset };
+        let queue = |step: u64, turn: u64| 1e-4 * ((turn * step % 10) as f64);
+        for turn in 0..30 {
+            let sent = Instant::from_nanos(turn * 1_024_000_000_000);
+            let received = sent + Duration::from_millis(40);
+            let sample = Sample::new(trip, Precision::default(), ServerState::default(), sent, received);
+            let (up, down, longer) = (queue(7, turn), queue(3, turn), if turn < 15 { 0.0 } else { 0.03 });
+            source.take(&sample, 0.5 * (up - down), 0.04 + longer + up + down, (0.0, 1e-18));
+            let estimate = source.estimate(sample.at());
+            assert!(estimate.offset.abs() < 2e-4, "{turn}: {estimate:?}");
+        }
     }
 
     #[test]

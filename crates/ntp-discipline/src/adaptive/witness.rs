@@ -432,4 +432,18 @@ mod tests {
         }
         assert!(witness.estimate(0.0).offset.abs() < 2e-4, "{:?}", witness.estimate(0.0));
     }
+
+    #[test]
+    fn the_first_samples_of_a_shorter_path_are_not_taken_for_exact() {
+        let (mut witness, mut path) = fed(1e-3, 1e-3, 400);
+        // In milliseconds, up and down.
+        for (up, down) in [(1.3, 3.9), (0.9, 1.9), (0.8, 0.9), (0.1, 0.8)] {
+            let (offset, delay) = (0.5e-3 * (up - down), 0.02 + 1e-3 * (up + down));
+            path.push(delay);
+            witness.predict(64.0);
+            witness.update(offset, delay, &path);
+            let estimate = witness.estimate(0.0);
+            assert!(estimate.offset.abs() < 4.0 * libm::sqrt(estimate.xx), "{estimate:?}");
+        }
+    }
 }
