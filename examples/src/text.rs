@@ -50,9 +50,11 @@ pub fn directory(text: &str) -> Result<PathBuf, String> {
 /// # Errors
 /// Says what is needed.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<f64>()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "a number of seconds above zero is needed".into())
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    let seconds = seconds.ok_or("a number of seconds above zero is needed")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(Duration::ZERO) => Err("this is less than a nanosecond".into()),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err(format!("this is more than {} s, the most that is counted", u64::MAX)),
+    }
 }
