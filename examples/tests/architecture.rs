@@ -113,6 +113,7 @@ fn every_error_can_be_handed_on() {
     fits::<ntp_clock::DriftError>();
     fits::<ntp_clock::FileError<ntp_clock::NotATime>>();
     fits::<ntp_clock::OutOfRange>();
+    fits::<ntp_clock::rtc::AdjTimeError>();
     fits::<ntp_clock::rtc::ParseRtcModelError>();
     fits::<ntp_clock::rtc::RtcError>();
     fits::<ntp_clock::rtc::RtcTimeError>();
