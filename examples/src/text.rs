@@ -1,8 +1,9 @@
 //! Quantities in few columns.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use ntp_types::{Frequency, NtpDuration};
 
 /// Without a sign: `85.10 µs`.
@@ -43,6 +44,27 @@ pub fn directory(text: &str) -> Result<PathBuf, String> {
     } else {
         Err("this is no directory".into())
     }
+}
+
+/// Where a file can be written: found out before the work whose result it is to hold.
+#[must_use]
+pub fn place() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path: PathBuf| {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match (directory.is_dir(), path.is_dir()) {
+            (_, true) => Err("this is a directory".to_owned()),
+            (false, _) => Err(format!("there is no directory {}", directory.display())),
+            (true, false) => Ok(path),
+        }
+    })
+}
+
+/// A finite number.
+///
+/// # Errors
+/// Says what is needed.
+pub fn finite(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "a number is needed".into())
 }
 
 /// A number of seconds above zero.
