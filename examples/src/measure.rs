@@ -51,6 +51,7 @@ pub fn measure(servers: &[SocketAddr], config: QueryConfig) -> Result<Measured, 
             let now = clock.read()?;
             let Some((server, request)) = query.poll_transmit(now.at, now.time, nonce) else { break };
             if let Err(error) = ports.send(server, &request) {
+                query.handle_unreachable(request.to);
                 if unsent.iter().all(|(known, _)| *known != request.to) {
                     unsent.push((request.to, error.to_string()));
                 }

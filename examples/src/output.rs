@@ -1,5 +1,6 @@
 //! The end of a program that prints once: its text, its failure in one line, its exit status.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
@@ -37,6 +38,18 @@ pub fn finish(program: &str, result: Result<Report, String>) -> ExitCode {
         Err(error) => {
             remark(format_args!("{program}: {error}"));
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Lines for the standard error stream, each behind the program's name and told once, however often it comes.
+pub fn warn(program: &str, warnings: impl IntoIterator<Item = impl Display>) {
+    let mut told = BTreeSet::new();
+    for warning in warnings {
+        let line = format!("{program}: warning: {warning}");
+        if !told.contains(&line) {
+            remark(&line);
+            told.insert(line);
         }
     }
 }

@@ -94,6 +94,7 @@ impl<Id: Ord + Copy> Ports<Id> {
                             _ => {}
                         },
                         Ok(Event::Unreachable(lost)) => hear(Heard::Unreachable(lost.destination)),
+                        Ok(_) => {}
                         Err(_) => break,
                     }
                 }

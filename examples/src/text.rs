@@ -1,8 +1,9 @@
 //! Quantities in few columns.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use ntp_types::{Frequency, NtpDuration};
 
 /// Without a sign: `85.10 µs`.
@@ -45,14 +46,37 @@ pub fn directory(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// Where a file can be written: found out before the work whose result it is to hold.
+#[must_use]
+pub fn place() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path: PathBuf| {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match (directory.is_dir(), path.is_dir()) {
+            (_, true) => Err("this is a directory".to_owned()),
+            (false, _) => Err(format!("there is no directory {}", directory.display())),
+            (true, false) => Ok(path),
+        }
+    })
+}
+
+/// A finite number.
+///
+/// # Errors
+/// Says what is needed.
+pub fn finite(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| "a number is needed".into())
+}
+
 /// A number of seconds above zero.
 ///
 /// # Errors
 /// Says what is needed.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<f64>()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "a number of seconds above zero is needed".into())
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+    let seconds = seconds.ok_or("a number of seconds above zero is needed")?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(Duration::ZERO) => Err("this is less than a nanosecond".into()),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err(format!("this is more than {} s, the most that is counted", u64::MAX)),
+    }
 }

@@ -57,6 +57,51 @@ fn the_page_names_every_crate_with_its_true_dependencies() {
     assert_eq!(floors.len(), packages.len(), "the page names a crate that is gone");
 }
 
+/// `cargo publish` would take the crate of the registry that bears our dependency's name.
+#[test]
+fn nothing_is_published_that_needs_what_is_not() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    let is_kept = |package: &serde_json::Value| package["publish"].as_array().is_some_and(Vec::is_empty);
+    let kept: Vec<&str> = packages.iter().filter(|p| is_kept(p)).map(|p| p["name"].as_str().unwrap()).collect();
+    assert!(kept.contains(&"ntp-proto"), "the name is not ours");
+    for package in packages.iter().filter(|package| !is_kept(package)) {
+        for dependency in package["dependencies"].as_array().unwrap() {
+            // Of what only its tests need, a package is published without the path.
+            let needed = dependency["path"].is_string() && dependency["kind"] != "dev";
+            let name = dependency["name"].as_str().unwrap();
+            assert!(!needed || !kept.contains(&name), "{} needs {name}, which is not published", package["name"]);
+        }
+    }
+}
+
+/// Nothing a library hands out keeps its user on one thread: the compiler sees to it.
+#[test]
+fn every_machine_can_move_to_another_thread() {
+    fn moves<T: Send + 'static>() {}
+    moves::<ntp_client::Association>();
+    moves::<ntp_client::Query>();
+    moves::<ntp_client::System<ntp_discipline::adaptive::Engine<8>>>();
+    moves::<ntp_client::System<ntp_discipline::rfc5905::Engine>>();
+    moves::<ntp_clock::ManualClock>();
+    moves::<ntp_clock::PhcClock>();
+    moves::<ntp_clock::SoftwareClock>();
+    moves::<ntp_clock::SystemClock>();
+    moves::<ntp_clock::rtc::AdjTimeFile>();
+    moves::<ntp_clock::rtc::DeviceFile>();
+    moves::<ntp_clock::rtc::Rtc<ntp_clock::rtc::DeviceFile>>();
+    moves::<ntp_conf::Configuration>();
+    moves::<ntp_net::Batch>();
+    moves::<ntp_net::Poller>();
+    moves::<ntp_net::Socket>();
+    moves::<ntp_proto::Pending>();
+    moves::<ntp_proto::control::Assembly>();
+    moves::<ntp_proto::mac::SharedKey>();
+    moves::<ntp_server::Monitor>();
+    moves::<ntp_server::Server>();
+    moves::<xen_wallclock::Plan>();
+}
+
 /// Whatever a library refuses fits `Box<dyn Error + Send + Sync>`, and so `?` and another thread: the compiler sees to it.
 #[test]
 fn every_error_can_be_handed_on() {
@@ -68,6 +113,7 @@ fn every_error_can_be_handed_on() {
     fits::<ntp_clock::DriftError>();
     fits::<ntp_clock::FileError<ntp_clock::NotATime>>();
     fits::<ntp_clock::OutOfRange>();
+    fits::<ntp_clock::rtc::AdjTimeError>();
     fits::<ntp_clock::rtc::ParseRtcModelError>();
     fits::<ntp_clock::rtc::RtcError>();
     fits::<ntp_clock::rtc::RtcTimeError>();

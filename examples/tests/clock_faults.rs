@@ -211,3 +211,23 @@ fn the_first_process_of_a_container_slews_no_faster_than_the_kernel_itself() {
     assert!(text.contains(" ppm for 0.1"), "{text}");
     assert!(alone.contains("+500.000 ppm"), "{alone}");
 }
+
+#[test]
+fn a_drift_that_cannot_be_read_is_not_called_zero() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("adjtime");
+    std::fs::write(&path, "RUBBISH\n").unwrap();
+    let say = |arguments: &[&str]| {
+        let mut command = Command::new(NTP_RTC);
+        let output = command.arg("--adjtime").arg(&path).args(arguments).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(r#"adjtime: line 1: "RUBBISH\n" is not a drift"#), "{said}");
+        (output.status.code(), output.stdout, said)
+    };
+    let (code, out, said) = say(&["drift"]);
+    assert_eq!((code, out.len(), said.lines().count()), (Some(1), 0, 1), "{said}");
+    // What else it is asked for is done: here there is no clock.
+    let (code, _, said) = say(&["--rtc", "/nowhere/rtc"]);
+    assert_eq!((code, said.lines().count()), (Some(1), 2), "{said}");
+    assert!(said.contains("no hardware clock at /nowhere/rtc: "), "{said}");
+}

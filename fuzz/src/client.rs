@@ -140,8 +140,8 @@ impl World {
     }
 
     fn advance(&mut self, duration: Duration) {
-        self.now = self.now + duration;
-        self.clock = self.clock + NtpDuration::from_std(duration);
+        self.now += duration;
+        self.clock += NtpDuration::from_std(duration);
         self.system.handle_timeout(self.now);
     }
 
@@ -225,7 +225,7 @@ impl World {
     }
 
     fn applied(&mut self, applied: &Applied) {
-        self.clock = self.clock + applied.stepped;
+        self.clock += applied.stepped;
         if applied.stepped != NtpDuration::ZERO {
             self.known.values_mut().for_each(|known| known.waiting = None);
         }

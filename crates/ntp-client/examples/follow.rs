@@ -90,6 +90,7 @@ fn hear_events<E: Engine>(socket: &Socket, sent: &Sent, clock: &SoftwareClock, s
             Event::Unreachable(lost) => {
                 system.handle_unreachable(lost.destination);
             }
+            _ => {}
         }
     }
 }

@@ -207,7 +207,9 @@ impl Query {
         self.servers.get_mut(index).is_some_and(|server| server.association.handle_transmit_stamp(sequence, sent))
     }
 
-    /// An ICMP error came about a request to this address. It may be forged: it is counted and changes nothing.
+    /// A request to this address could not be delivered, as an ICMP error or the sending itself says.
+    ///
+    /// An ICMP error may be forged by whoever guesses the port: a server is waited for until every request to it had one.
     pub fn handle_unreachable(&mut self, to: SocketAddr) {
         for server in self.servers.iter_mut().filter(|server| server.association.address() == to) {
             server.association.handle_unreachable();
@@ -269,12 +271,16 @@ impl Asked {
         }
     }
 
+    /// Whether samples are still wanted of it, and nothing says that none will come.
+    fn is_open(&self, config: &QueryConfig) -> bool {
+        let counters = self.association.counters();
+        let is_refused = counters.sent > 0 && counters.unreachable >= counters.sent;
+        self.samples < config.samples.max(1) && self.association.kiss().is_none() && !is_refused
+    }
+
     /// Whether it may still get a request.
     fn may_ask(&self, config: &QueryConfig) -> bool {
-        let requests = u64::from(config.samples.max(1)) * 2;
-        self.samples < config.samples.max(1)
-            && self.association.kiss().is_none()
-            && self.association.counters().sent < requests
+        self.is_open(config) && self.association.counters().sent < u64::from(config.samples.max(1)) * 2
     }
 
     fn next(&self, config: &QueryConfig) -> Option<Instant> {
@@ -286,7 +292,7 @@ impl Asked {
 
     /// Whether its last request may still be answered.
     fn awaits(&self, config: &QueryConfig) -> bool {
-        self.samples < config.samples.max(1) && self.association.kiss().is_none() && self.association.unanswered() > 0
+        self.is_open(config) && self.association.unanswered() > 0
     }
 
     fn is_finished(&self, config: &QueryConfig, now: Instant) -> bool {

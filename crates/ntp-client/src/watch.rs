@@ -22,7 +22,7 @@ impl Watch {
     pub(crate) fn handle_applied(&mut self, applied: &Applied) {
         self.ledger.handle_applied(applied);
         if let Some((time, _)) = &mut self.last {
-            *time = *time + applied.stepped;
+            *time += applied.stepped;
         }
     }
 

@@ -146,3 +146,28 @@ fn an_address_given_twice_is_asked_once() {
     let query = Query::new([address(1), address(1)], QueryConfig::default(), Instant::ZERO);
     assert_eq!(query.outcome().servers.len(), 1);
 }
+
+#[test]
+fn a_server_is_given_up_when_every_request_to_it_was_refused() {
+    let config = QueryConfig { samples: 2, ..QueryConfig::default() };
+    let (server, later) = (address(0), |millis| Instant::ZERO + Duration::from_millis(millis));
+    let mut query = Query::new([server], config.clone(), Instant::ZERO);
+    assert!(query.poll_transmit(Instant::ZERO, START, 1).is_some());
+    query.handle_unreachable(address(1)); // not asked
+    assert!(!query.is_finished(later(1)));
+    query.handle_unreachable(server);
+    assert!(query.is_finished(later(1)) && query.next_timeout().is_none());
+    assert!(query.poll_transmit(later(2_000), START, 2).is_none());
+    assert_eq!(query.outcome().servers[0].verdict, Verdict::Unreachable);
+
+    // With one that had an answer, the others are waited for.
+    let mut query = Query::new([server], config, Instant::ZERO);
+    let (_, request) = query.poll_transmit(Instant::ZERO, START, 1).unwrap();
+    let mut bytes = request.bytes().to_vec();
+    bytes.extend(START.to_bytes());
+    let (way, answer) = good(&bytes, 0, 20).unwrap();
+    query.handle_datagram(&answer, server, START + NtpDuration::from_std(way), Instant::ZERO + way).unwrap();
+    assert!(query.poll_transmit(later(2_000), START, 2).is_some());
+    query.handle_unreachable(server);
+    assert!(!query.is_finished(later(2_001)));
+}

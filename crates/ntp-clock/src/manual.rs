@@ -27,7 +27,7 @@ impl ManualClock {
 
     /// Sleeps: the clock goes on, the monotonic scale does not.
     pub fn suspend(&mut self, slept: Duration) {
-        self.now.time = self.now.time + NtpDuration::from_std(slept);
+        self.now.time += NtpDuration::from_std(slept);
         self.suspended += slept;
     }
 

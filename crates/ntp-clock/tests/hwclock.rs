@@ -186,6 +186,30 @@ fn a_number_too_long_for_its_line_is_not_written() {
 }
 
 #[test]
+fn what_is_passed_over_is_told() {
+    for good in
+        ["", "0.5", "0.5 7\n", " -1.5e-3 7 0.25 \r\n8\n", "1 2 3\n4\nUTC\n", "1 2 3\n4\nUTC", "1 2 3\n4\nLOCAL\nmore"]
+    {
+        assert_eq!(AdjTime::check(good.as_bytes()), Ok(()), "{good:?}");
+    }
+    let bad = [
+        ("RUBBISH\n", 1),
+        ("\n0\nUTC\n", 1),
+        ("nan 2 3\n", 1),
+        ("1 2 x\n", 1),
+        ("1 2 3 4\n", 1),
+        ("1 2 3\nnever\nUTC\n", 2),
+        ("1 2 3\n4\nLOCAL", 3),
+        ("1 2 3\n4\nutc\n", 3),
+    ];
+    for (text, line) in bad {
+        assert_eq!(AdjTime::check(text.as_bytes()).unwrap_err().line, line, "{text:?}");
+    }
+    let error = AdjTimeFile::from_bytes(b"1 2 3\n4\nlocal\n").check().unwrap_err();
+    assert_eq!(error.to_string(), r#"line 3: "local\n" is not UTC or LOCAL and the end of the line"#);
+}
+
+#[test]
 fn a_file_is_written_only_when_it_says_something_else() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("adjtime");
@@ -225,6 +249,7 @@ proptest! {
             AdjTime { drift_factor: drift, last_adjustment: adjusted, not_adjusted: left, last_calibration: calibrated, scale };
         let text = adjtime.to_string();
         let back = AdjTime::parse(text.as_bytes());
+        prop_assert_eq!(AdjTime::check(text.as_bytes()), Ok(()));
         prop_assert_eq!(back.to_string(), text);
         prop_assert!((back.drift_factor - drift).abs() < 1e-6 && (back.not_adjusted - left).abs() < 1e-6);
         prop_assert_eq!((back.last_adjustment, back.last_calibration, back.scale), (adjusted, calibrated, scale));

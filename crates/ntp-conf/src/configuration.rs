@@ -56,7 +56,7 @@ pub enum NotIncluded {
         /// The daemon's limit.
         depth: usize,
     },
-    /// So many files are included already that it must be a circle.
+    /// So many files are included already that it must be a circle: this one and all after it are left out.
     #[error("{} would be one of more than {MAX_FILES} files", path.display())]
     TooMany {
         /// The file.
@@ -176,7 +176,9 @@ impl Configuration {
             return;
         }
         if self.files.len() >= MAX_FILES {
-            self.not_included.push(NotIncluded::TooMany { path });
+            if !self.not_included.iter().any(|problem| matches!(problem, NotIncluded::TooMany { .. })) {
+                self.not_included.push(NotIncluded::TooMany { path });
+            }
             return;
         }
         match ConfigFile::read_as(dialect, &path) {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use atomic_file::Outcome;
 use ntp_conf::{
-    ConfigError, ConfigFile, Configuration, Dialect, Document, InvalidSource, Keyword, KnownFile, Replaced, SetSources,
-    Source, Value, Warning,
+    ConfigError, ConfigFile, Configuration, Dialect, Document, InvalidSource, Keyword, KnownFile, NotIncluded,
+    Replaced, SetSources, Source, Value, Warning,
 };
 
 fn servers(names: &[&str]) -> Vec<Source> {
@@ -251,6 +251,8 @@ fn includes_are_reported() {
     std::fs::write(root.join("etc/chrony.conf"), "confdir /etc/loop\n").unwrap();
     let configuration = Configuration::read_below(root, Dialect::Chrony, &root.join("etc/chrony.conf")).unwrap();
     assert_eq!(configuration.files().len(), 1000);
+    let too_many = |problem: &&NotIncluded| matches!(problem, NotIncluded::TooMany { .. });
+    assert_eq!(configuration.not_included().iter().filter(too_many).count(), 1);
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Bench {
         let trip = RoundTrip { t1, t2: t1 + offset + delay.half(), t3: t1 + offset + delay.half(), t4: t1 + delay };
         let waited = delay.to_std().unwrap_or_default().min(Duration::from_secs(10));
         let sample = Sample::new(trip, Precision::from_log2(-26), server, self.now, self.now + waited);
-        self.now = self.now + waited;
+        self.now += waited;
         self.engine.handle_poll(&mut self.sources, index, 0xff, self.now);
         let decision = self.engine.handle_sample(&mut self.sources, index, &sample, self.now);
         self.polls.ask_one(&self.engine, &self.sources, index);
@@ -174,7 +174,7 @@ fn hostile(samples: u64, seed: u64) {
         bench.polls.ask_one(&bench.engine, &bench.sources, index);
         // Hours, seconds, nothing; and the raw clock of a machine that is up for centuries.
         let ahead = random.bits() >> (random.bits() % 48 + 14);
-        bench.now = bench.now + Duration::from_nanos(ahead);
+        bench.now += Duration::from_nanos(ahead);
         if count % 64 == 0 {
             let system = bench.engine.system(&bench.sources, bench.now);
             assert!(!system.bound.is_negative() && !system.jitter.is_negative(), "{system:?}");
@@ -209,7 +209,7 @@ fn a_lone_source_is_followed_and_lost_time_decays_to_holdover_and_to_nothing() {
     for _ in 0..40 {
         let decision = bench.sample(0, NtpDuration::ZERO, millis(10.0), good());
         bench.apply(decision.command);
-        bench.now = bench.now + decision.poll.interval();
+        bench.now += decision.poll.interval();
     }
     let at = |bench: &Bench, seconds| bench.engine.system(&bench.sources, bench.now + Duration::from_secs(seconds));
     let system = at(&bench, 0);
@@ -239,7 +239,7 @@ fn a_minority_never_wins_and_no_majority_is_said() {
             if let ClockCommand::Slew { offset, .. } = decision.command {
                 assert!(offset.abs() < millis(5.0), "{decision:?}");
             }
-            bench.now = bench.now + Duration::from_secs(1);
+            bench.now += Duration::from_secs(1);
         }
     }
     assert_eq!(bench.engine.source(&bench.sources, 1, bench.now).verdict, Verdict::Falseticker);
@@ -250,7 +250,7 @@ fn a_minority_never_wins_and_no_majority_is_said() {
     for _ in 0..30 {
         for (index, offset) in [0.0, 200.0].into_iter().enumerate() {
             let _ = bench.sample(index, millis(offset), millis(10.0), good());
-            bench.now = bench.now + Duration::from_secs(1);
+            bench.now += Duration::from_secs(1);
         }
     }
     assert_eq!(bench.engine.system(&bench.sources, bench.now).status, Status::Unsynchronized);
@@ -267,7 +267,7 @@ fn steering_is_taken_out_of_what_is_measured() {
         let decision = bench.sample(0, NtpDuration::from_seconds_f64(error), millis(1.0), good());
         bench.apply(decision.command);
         let before = bench.now;
-        bench.now = bench.now + Duration::from_secs(2);
+        bench.now += Duration::from_secs(2);
         error -= (bench.applied.accumulated(bench.now) - bench.applied.accumulated(before)).to_seconds_f64();
     }
     assert!(error.abs() < 1e-6, "{error} s are left");

@@ -41,6 +41,7 @@ impl TransmitId {
 
 /// What the error queue held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A datagram left.
     Transmitted(Transmitted),

@@ -315,7 +315,7 @@ mod tests {
 
         /// Answers `waiting` datagrams `rest` after the last, each call late by `pause`; the error of each T3 (truth minus T3).
         fn serve(&mut self, mut waiting: usize, rest: i64, mut pause: impl FnMut() -> i64) -> Vec<i64> {
-            self.clock = self.clock + nanos(rest);
+            self.clock += nanos(rest);
             let mut errors = Vec::new();
             while waiting > 0 {
                 let turn = self.lead.turn(waiting, self.clock);
@@ -333,7 +333,7 @@ mod tests {
                 } else if turn.wants_duration() {
                     self.lead.learn_duration(&turn, turn.length(), duration);
                 }
-                self.clock = self.clock + duration;
+                self.clock += duration;
                 waiting -= turn.length();
             }
             errors
@@ -450,7 +450,7 @@ mod tests {
         let mut samples = |rest, calls: usize| {
             let mut learnt = [0, 0];
             for _ in 0..calls {
-                clock = clock + nanos(rest);
+                clock += nanos(rest);
                 let turn = lead.turn(1, clock);
                 if turn.wants_stamp() {
                     learnt[0] += 1;

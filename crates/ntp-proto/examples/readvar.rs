@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut memory = [0; 8192];
     let mut answer = Assembly::new(&request, &mut memory);
     while !answer.is_complete() {
-        let length = socket.recv(&mut datagram)?;
+        let length = socket.recv(&mut datagram).map_err(|error| format!("no answer: {error}"))?;
         match answer.handle(&ControlPacket::parse(datagram.get(..length).unwrap_or_default())?) {
             Ok(_) | Err(AssemblyError::Unrelated { .. }) => {}
             Err(error) => return Err(error.into()),

@@ -24,6 +24,7 @@ use crate::mac::{Algorithm, KeyError};
 
 /// Whose key file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Dialect {
     /// `ntp.keys` of the reference implementation and of ntpsec.
     Ntpd,
@@ -217,6 +218,8 @@ impl<'a> Iterator for Keys<'a> {
         }
     }
 }
+
+impl core::iter::FusedIterator for Keys<'_> {}
 
 /// The line without surrounding blanks and comment.
 fn strip_comment(dialect: Dialect, line: &[u8]) -> &[u8] {

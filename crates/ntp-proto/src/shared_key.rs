@@ -91,6 +91,7 @@ impl Eq for SharedKey {}
 /// }
 /// assert_eq!(ring.get(7).unwrap().key().algorithm().to_string(), "AES128");
 /// assert!(ring.get(2).is_none());
+/// assert!(ring.iter().map(|key| key.id().get()).eq([1, 7]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -133,6 +134,11 @@ impl KeyRing {
         key.authenticate(packet).map(|()| key)
     }
 
+    /// All of them, by ascending id.
+    pub fn iter(&self) -> core::slice::Iter<'_, SharedKey> {
+        self.keys.iter()
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -155,6 +161,15 @@ impl KeyRing {
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.keys.iter().map(|key| (key.id, key.key.algorithm()))).finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a KeyRing {
+    type Item = &'a SharedKey;
+    type IntoIter = core::slice::Iter<'a, SharedKey>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

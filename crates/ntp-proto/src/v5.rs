@@ -228,6 +228,8 @@ impl<'a> Iterator for V5Fields<'a> {
     }
 }
 
+impl core::iter::FusedIterator for V5Fields<'_> {}
+
 /// The field that begins here, at `offset` of the packet, and what follows its padding. The last field's padding may be
 /// missing.
 fn split_field(bytes: &[u8], offset: usize) -> Result<(V5Field<'_>, &[u8]), V5Error> {

@@ -9,18 +9,15 @@
 
 use ntp_discipline::{adaptive, Policy};
 use ntp_sim::clock::EPOCH;
-use ntp_sim::metrics::{median, Metrics, Second};
+use ntp_sim::metrics::{Metrics, Second};
 use ntp_sim::network::{Event, Queue};
 use ntp_sim::oscillator::{Oscillator, Wander};
 use ntp_sim::scenario::Scenario;
 use ntp_sim::server::Server;
-use ntp_sim::table::{entries, Entry};
+use ntp_sim::table::{entries, Entry, Line, SEEDS};
 use ntp_sim::whole::{self, SOURCES};
 use ntp_sim::world::Passage;
 use ntp_types::{Instant, NtpTimestamp};
-
-/// Seeds without an argument.
-const SEEDS: u64 = 9;
 
 /// One answer: true time less the raw clock's, and the round trip, in seconds.
 struct Measured {
@@ -144,7 +141,7 @@ fn base(server: &Server, second: f64) -> f64 {
 
 /// The real client's figures, and the told filter's on the same samples.
 #[allow(clippy::expect_used)] // the default policy is valid
-fn compare(scenario: &Scenario, seed: u64, wander: f64) -> [Metrics; 2] {
+fn compare(scenario: &Scenario, seed: u64, wander: f64) -> (Metrics, Metrics) {
     let engine = adaptive::Engine::<SOURCES>::new(Policy::default()).expect("the default policy is valid");
     let world = whole::world(engine, scenario, seed);
     let servers = &scenario.servers;
@@ -171,29 +168,27 @@ fn compare(scenario: &Scenario, seed: u64, wander: f64) -> [Metrics; 2] {
             Second { error, frequency, bound: None }
         })
         .collect();
-    [ours, Metrics::of(&told, scenario.settle as usize)]
+    (ours, Metrics::of(&told, scenario.settle as usize))
 }
 
 /// One line of the table: medians over the seeds and the worst, errors as multiples of chrony's median.
 fn line(entry: &Entry, seeds: u64) -> Option<String> {
     let (chrony, wander) = (entry.yardstick.figures()?, told(&entry.scenario)?);
-    let runs: Vec<[Metrics; 2]> = (1..=seeds).map(|seed| compare(&entry.scenario, seed, wander)).collect();
-    let both = |pick: fn(&Metrics) -> f64| -> [f64; 2] {
-        [0, 1].map(|who: usize| median(runs.iter().filter_map(|run| run.get(who)).map(pick)))
-    };
-    let [rms, told_rms] = both(|run| run.rms).map(|rms| rms / chrony.rms);
-    let [worst, told_worst] = [0, 1].map(|who: usize| {
-        runs.iter().filter_map(|run| run.get(who)).map(|run| run.rms / chrony.rms).fold(0.0, f64::max)
-    });
-    let [frequency, told_frequency] = both(|run| run.rms_frequency).map(|rms| rms / chrony.rms_frequency);
-    let [to_1ms, told_1ms] = both(|run| run.to_1ms.map_or(f64::INFINITY, f64::from));
-    let [to_100us, told_100us] = both(|run| run.to_100us.map_or(f64::INFINITY, f64::from));
-    let name = &entry.scenario.name;
+    let (ours, told): (Vec<_>, Vec<_>) = (1..=seeds).map(|seed| compare(&entry.scenario, seed, wander)).unzip();
+    let (ours, told) = (Line::of(entry, &ours), Line::of(entry, &told));
+    let ((rms, worst), (told_rms, told_worst)) = (ours.ratios()?, told.ratios()?);
     Some(format!(
-        "{name:13} {:4} {rms:6.2} {told_rms:6.2} {:6.2} {worst:6.2} {told_worst:6.2} {frequency:6.2} {told_frequency:6.2}  {to_1ms:6} {told_1ms:6} {:6}  {to_100us:6} {told_100us:6} {:6}",
-        entry.polling,
+        "{:13} {:4} {rms:6.2} {told_rms:6.2} {:6.2} {worst:6.2} {told_worst:6.2} {:6.2} {:6.2}  {:6} {:6} {:6}  {:6} {:6} {:6}",
+        ours.name,
+        ours.polling,
         rms / told_rms,
+        ours.frequency_ratio()?,
+        told.frequency_ratio()?,
+        ours.to_1ms,
+        told.to_1ms,
         chrony.to_1ms.unwrap_or(f64::INFINITY),
+        ours.to_100us,
+        told.to_100us,
         chrony.to_100us.unwrap_or(f64::INFINITY),
     ))
 }

@@ -16,6 +16,8 @@
 //! | [`more`] | further scenarios |
 //! | [`table`] | all scenarios over several seeds, scored |
 //!
+//! Bare numbers are seconds of true time, frequencies seconds per second; errors are the clock's time minus the true one.
+//!
 //! A run depends on nothing but its scenario and its seed, to the last bit, on every target: randomness is the crate's
 //! own, mathematics go through `libm`.
 //!

@@ -13,7 +13,8 @@ pub struct UnixTime {
 }
 
 /// A date and time of day in UTC, proleptic Gregorian; the fields are not checked until they are converted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[allow(clippy::exhaustive_structs)]
 pub struct CivilTime {
     /// Year, astronomical: 0 is 1 BC.

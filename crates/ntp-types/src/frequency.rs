@@ -1,7 +1,7 @@
 //! Frequency of a clock against true time.
 
 use core::fmt;
-use core::ops::{Add, Neg, Sub};
+use core::ops::{Add, AddAssign, Neg, Sub, SubAssign};
 use core::time::Duration;
 
 use crate::NtpDuration;
@@ -131,6 +131,18 @@ impl Sub for Frequency {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl AddAssign for Frequency {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl SubAssign for Frequency {
+    fn sub_assign(&mut self, other: Self) {
+        *self = *self - other;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The time base of everything that waits or measures rates.
 
 use core::fmt;
-use core::ops::Add;
+use core::ops::{Add, AddAssign};
 use core::time::Duration;
 
 /// A reading of a clock that only runs forward and is never set: nanoseconds since a start of the reader's choice.
@@ -53,6 +53,12 @@ impl Add<Duration> for Instant {
     /// Saturates at [`Instant::MAX`].
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(saturating_nanos(duration)))
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
     }
 }
 

@@ -5,7 +5,8 @@ use crate::{NtpDuration, NtpTimestamp};
 /// The four timestamps of one exchange, T1 and T4 by the client's clock, T2 and T3 by the server's.
 ///
 /// Differences are taken modulo 2⁶⁴ first, so the era does not matter; right while the two clocks lie within 68 years.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RoundTrip {
     /// Client's transmission, by the client's clock: the true one, not the nonce on the wire.
     pub t1: NtpTimestamp,

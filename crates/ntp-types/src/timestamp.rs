@@ -1,7 +1,7 @@
 //! The 64-bit timestamp of the wire (RFC 5905 §6): seconds and fraction since the start of an era it does not name.
 
 use core::fmt;
-use core::ops::{Add, Sub};
+use core::ops::{Add, AddAssign, Sub, SubAssign};
 
 use crate::{NtpDuration, UnixTime};
 
@@ -160,6 +160,20 @@ impl Sub<NtpDuration> for NtpTimestamp {
     #[allow(clippy::cast_sign_loss)] // two's complement
     fn sub(self, duration: NtpDuration) -> Self {
         Self(self.0.wrapping_sub(duration.to_bits() as u64))
+    }
+}
+
+impl AddAssign<NtpDuration> for NtpTimestamp {
+    #[inline]
+    fn add_assign(&mut self, duration: NtpDuration) {
+        *self = *self + duration;
+    }
+}
+
+impl SubAssign<NtpDuration> for NtpTimestamp {
+    #[inline]
+    fn sub_assign(&mut self, duration: NtpDuration) {
+        *self = *self - duration;
     }
 }
 

@@ -12,7 +12,7 @@
 use std::time::SystemTime;
 
 use chrono::{Datelike, Timelike};
-use ntp_types::{Frequency, LeapIndicator, NtpTimestamp, OutOfRange, UnixTime};
+use ntp_types::{Frequency, LeapIndicator, NtpTimestamp, OutOfRange, RoundTrip, UnixTime};
 use proptest::prelude::*;
 
 proptest! {
@@ -43,6 +43,9 @@ proptest! {
         let time = UnixTime::new(seconds, nanos).unwrap();
         let text = serde_json::to_string(&time).unwrap();
         prop_assert_eq!(serde_json::from_str::<UnixTime>(&text).unwrap(), time);
+        let trip = RoundTrip { t1: timestamp, t2: NtpTimestamp::from_unix(time), t3: timestamp, t4: NtpTimestamp::UNSET };
+        let text = serde_json::to_string(&trip).unwrap();
+        prop_assert_eq!(serde_json::from_str::<RoundTrip>(&text).unwrap(), trip);
     }
 }
 

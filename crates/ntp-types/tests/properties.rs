@@ -54,6 +54,32 @@ proptest! {
     }
 
     #[test]
+    fn dates_have_the_order_of_their_times(a in time(), b in time()) {
+        let (a, b) = (a.seconds(), b.seconds());
+        let civil = |seconds| UnixTime::from_seconds(seconds).to_civil().unwrap();
+        prop_assert_eq!(civil(a).cmp(&civil(b)), a.cmp(&b));
+    }
+
+    #[test]
+    fn assigning_is_adding(bits: u64, other in any_i64(), frequency in any_i64(), nanos: u64) {
+        let duration = NtpDuration::from_bits(other);
+        let mut timestamp = NtpTimestamp::from_bits(bits);
+        timestamp += duration;
+        prop_assert_eq!(timestamp.to_bits(), bits.wrapping_add(other as u64));
+        timestamp -= duration;
+        prop_assert_eq!(timestamp.to_bits(), bits);
+        let mut sum = Frequency::from_bits(other);
+        sum += Frequency::from_bits(frequency);
+        prop_assert_eq!(i128::from(sum.to_bits()), i128::from(saturate(i128::from(other) + i128::from(frequency))));
+        sum -= Frequency::from_bits(frequency);
+        let exact = i128::from(saturate(i128::from(other) + i128::from(frequency))) - i128::from(frequency);
+        prop_assert_eq!(sum.to_bits(), saturate(exact));
+        let mut instant = Instant::from_nanos(bits);
+        instant += Duration::from_nanos(nanos);
+        prop_assert_eq!(instant.as_nanos(), bits.saturating_add(nanos));
+    }
+
+    #[test]
     fn unfolding_finds_the_time_nearest_the_pivot(bits in 1_u64.., pivot in time()) {
         let unfolded = NtpTimestamp::from_bits(bits).to_unix(pivot).unwrap();
         let seconds = unfolded.to_nanos().div_euclid(GIGA);

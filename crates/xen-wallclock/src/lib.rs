@@ -11,8 +11,26 @@
 //! | [`Situation::of`] | which guest this is, who owns the clock, whether NTP can work | none: a pure decision |
 //! | [`enable`] | `independent_wallclock` = 1, read back | writes one file of `/proc`, never creates it |
 //! | [`Persistence::plan`] | the new `sysctl.conf`, to be shown | reads |
-//! | [`find_region`] | where the machine stands, as cloud-init or xenstore name it | reads, asks |
 //! | [`Plan::apply`] | the same, written whole or not at all | replaces one file |
+//! | [`find_region`] | where the machine stands, as cloud-init or xenstore name it | reads, asks |
+//!
+//! All of it, on this machine:
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use xen_wallclock::{enable, Facts, Persistence, Situation, Target};
+//!
+//! let root = Path::new("/");
+//! let situation = Situation::of(&Facts::read(root));
+//! if situation.has_switch() {
+//!     enable(root)?; // now
+//!     Persistence { root, target: Target::Auto, force: false }.plan()?.apply()?; // and at every start
+//! }
+//! println!("{}", situation.wall_clock);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! And on none: facts are plain data, so that every guest can be made up.
 //!
 //! ```
 //! use xen_wallclock::{Facts, Situation, Sysctl, WallClock, KEY};

@@ -83,7 +83,7 @@ pub struct Arguments {
     #[arg(long)]
     pub interleaved: bool,
     /// Step offsets above THRESHOLD seconds in the first LIMIT corrections; a negative LIMIT steps always
-    #[arg(long, num_args = 2, value_names = ["THRESHOLD", "LIMIT"], allow_negative_numbers = true)]
+    #[arg(long, num_args = 2, value_names = ["THRESHOLD", "LIMIT"], allow_negative_numbers = true, value_parser = text::finite)]
     pub makestep: Option<Vec<f64>>,
     /// Start from this file's frequency, and keep it there (ntpd's or chrony's form)
     #[arg(long, value_name = "FILE")]
@@ -92,7 +92,7 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", value_parser = text::duration)]
     pub duration: Option<Duration>,
     /// Write a plot of offset over time at the end
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg", value_parser = text::place())]
     pub plot: Option<PathBuf>,
     /// One JSON object per line
     #[arg(long)]

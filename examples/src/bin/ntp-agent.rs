@@ -126,12 +126,12 @@ fn follow<E: Engine>(arguments: &Arguments, system: System<E>, stop: &Stop, styl
     Ok(report.is_good)
 }
 
-/// The plot, if one is wanted. That it cannot be written does not make the run a failure.
+/// The plot, if one is wanted. That it cannot be written is said and does not make the run a failure.
 fn draw<E: Engine>(path: Option<PathBuf>, agent: &Agent<E>, view: &mut View) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
-    let line = match plot::write(&path, "Offset of the clock", agent.trace()) {
-        Ok(()) => format!("plot      {}", path.display()),
-        Err(error) => format!("plot      {} was not written: {error}", path.display()),
-    };
-    Ok(view.print(&line)?)
+    match plot::write(&path, "Offset of the clock", agent.trace()) {
+        Ok(()) => view.print(&format!("plot      {}", path.display()))?,
+        Err(error) => remark(format_args!("ntp-agent: {} was not written: {error}", path.display())),
+    }
+    Ok(())
 }

@@ -8,8 +8,7 @@ use clap::Parser;
 use ntp_conf::{Changes, ConfigFile, Configuration, Dialect, KnownFile, SetSources};
 use ntp_examples::conf::{changed, known, listed, Arguments, Command, Writing};
 use ntp_examples::diff::unified;
-use ntp_examples::output::remark;
-use ntp_examples::output::{finish, Report};
+use ntp_examples::output::{finish, warn, Report};
 
 fn main() -> ExitCode {
     finish("ntp-conf", run(&Arguments::parse()).map(Report::done))
@@ -41,9 +40,7 @@ fn list(arguments: &Arguments, is_json: bool) -> Result<String, String> {
     let (path, dialect) = arguments.file()?;
     let configuration =
         Configuration::read_below(&arguments.root, dialect, &path).map_err(|error| error.to_string())?;
-    for problem in configuration.not_included() {
-        remark(format_args!("ntp-conf: warning: {problem}"));
-    }
+    warn("ntp-conf", configuration.not_included());
     tell_replacement(arguments, &path);
     Ok(listed(&configuration, dialect, is_json))
 }
@@ -57,9 +54,7 @@ fn edit(
     let (path, dialect) = arguments.file()?;
     let mut file = ConfigFile::read_as(dialect, &path).map_err(|error| error.to_string())?;
     let changes = change(&mut file)?;
-    for warning in &changes.warnings {
-        remark(format_args!("ntp-conf: warning: {warning}"));
-    }
+    warn("ntp-conf", &changes.warnings);
     if writing.dry_run {
         return Ok(unified(file.path(), file.original(), &file.document().to_bytes()));
     }
@@ -78,15 +73,16 @@ fn edit(
 /// A file that is read instead of the one at hand.
 fn tell_replacement(arguments: &Arguments, path: &Path) {
     let known = KnownFile::at(&arguments.root, path);
-    if let Some(other) = known.and_then(|known| known.replacement_in(&arguments.root)) {
-        remark(format_args!("ntp-conf: warning: {} is read instead, while it is there", other.display()));
-    }
+    let other = known.and_then(|known| known.replacement_in(&arguments.root));
+    warn("ntp-conf", other.map(|other| format!("{} is read instead, while it is there", other.display())));
 }
 
 /// Servers that stay, because other files name them.
 fn tell_included(arguments: &Arguments, dialect: Dialect, path: &Path) {
     let Ok(configuration) = Configuration::read_below(&arguments.root, dialect, path) else { return };
-    for (file, found) in configuration.included_associations() {
-        remark(format_args!("ntp-conf: warning: {} names {} {} too", file.display(), found.kind(), found.address()));
-    }
+    let named = configuration.included_associations();
+    warn(
+        "ntp-conf",
+        named.map(|(file, found)| format!("{} names {} {} too", file.display(), found.kind(), found.address())),
+    );
 }

@@ -22,7 +22,10 @@ use ntp_types::UnixTime;
     after_help = "\
 Examples:
   xxd -p -c 0 packet.bin | ntp-dump --hex
-  ntp-dump --pcap capture.pcapng --json | jq .transmit_ts"
+  ntp-dump --pcap capture.pcapng --json | jq .transmit_ts
+
+Exit status: 0 if the input was read to its end, 1 if not, 2 for wrong
+arguments."
 )]
 struct Arguments {
     #[command(flatten)]

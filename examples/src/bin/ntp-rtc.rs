@@ -1,5 +1,6 @@
 //! The hardware clock: shows it, sets it, sets the system clock from it.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use ntp_clock::rtc::{
 };
 use ntp_clock::SystemClock;
 use ntp_examples::fields::Fields;
-use ntp_examples::output::{finish, Report};
+use ntp_examples::output::{finish, remark, Report};
 use ntp_examples::rtc;
 
 /// Show and set the hardware clock, and set the system clock from it.
@@ -100,16 +101,25 @@ fn main() -> ExitCode {
     finish("ntp-rtc", done.map_err(|error| error.to_string()))
 }
 
-fn run(arguments: &Arguments) -> Result<Fields, RtcError> {
+fn run(arguments: &Arguments) -> Result<Fields, Box<dyn Error>> {
     let mut file = AdjTimeFile::load(&arguments.adjtime)?;
+    let command = arguments.command.as_ref().unwrap_or(&Command::Show);
+    if let Err(error) = file.check() {
+        let error = format!("{}: {error}", arguments.adjtime.display());
+        if matches!(command, Command::Drift { .. }) {
+            return Err(error.into());
+        }
+        // As hwclock, which takes such a line for zero: a machine that starts needs a time all the same.
+        remark(format_args!("ntp-rtc: {error}"));
+    }
     if arguments.utc {
         file.adjtime.scale = TimeScale::Utc;
     } else if arguments.local {
         file.adjtime.scale = TimeScale::Local;
     }
     let device = arguments.rtc.as_deref();
-    match arguments.command.as_ref().unwrap_or(&Command::Show) {
-        Command::Show => rtc::shown(&look(device, LIMIT)?, &file.adjtime, &SystemClock::new().status()?),
+    match command {
+        Command::Show => Ok(rtc::shown(&look(device, LIMIT)?, &file.adjtime, &SystemClock::new().status()?)?),
         Command::Hctosys => {
             Ok(rtc::system_set(&hctosys(&mut SystemClock::new(), &look(device, LIMIT)?.edge, &file.adjtime)?))
         }

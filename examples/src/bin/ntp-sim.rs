@@ -9,7 +9,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ntp_examples::output::remark;
 use ntp_examples::output::{finish, Report};
-use ntp_examples::{plot, sim};
+use ntp_examples::{plot, sim, text};
 use ntp_sim::table::{self, Entry, Line, Polling};
 
 /// Run the real client and real servers in simulated scenarios and score them: oscillators, networks, liars and attackers,
@@ -36,7 +36,7 @@ struct Arguments {
     #[arg(long)]
     list: bool,
     /// Seeds to run each with
-    #[arg(long, default_value_t = table::SEEDS, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = table::SEEDS, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     seeds: u64,
     /// With the poll fixed at 6, or free; both without it
     #[arg(long, value_enum)]
@@ -45,7 +45,7 @@ struct Arguments {
     #[arg(long)]
     json: bool,
     /// Write a run of the first scenario as a plot: offset over time with the error bound as a band
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg", value_parser = text::place())]
     plot: Option<PathBuf>,
     /// Which seed's run
     #[arg(long, value_name = "SEED", default_value_t = 1, requires = "plot")]

@@ -7,8 +7,7 @@ use std::time::Duration;
 use atomic_file::Outcome;
 use clap::{Parser, Subcommand};
 use ntp_examples::diff::unified;
-use ntp_examples::output::remark;
-use ntp_examples::output::{finish, Report};
+use ntp_examples::output::{finish, warn, Report};
 use ntp_examples::{text, wallclock};
 use xen_wallclock::{enable, find_region, Edit, Enabled, Facts, Persistence, Situation, Target, WallClock, KEY};
 
@@ -109,9 +108,7 @@ fn switch(arguments: &Arguments) -> Result<Report, String> {
 fn persist(arguments: &Arguments, file: Option<&PathBuf>, force: bool) -> Result<Report, String> {
     let target = file.map_or(Target::Auto, |file| Target::File(file.clone()));
     let plan = Persistence { root: &arguments.root, target, force }.plan().map_err(|error| error.to_string())?;
-    for warning in &plan.warnings {
-        remark(format_args!("xen-wallclock: warning: {warning}"));
-    }
+    warn("xen-wallclock", &plan.warnings);
     let (Some(path), Some((before, after))) = (plan.path(), plan.before_and_after()) else {
         return Ok(Report::done(ALWAYS.into()));
     };

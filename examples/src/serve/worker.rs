@@ -125,7 +125,7 @@ impl<'a> Worker<'a> {
             if let Some((began, signed)) = before {
                 // As if the clock had been read so much later: a MAC is no part of what is learnt about sending.
                 let took = Stamp::user_now().time.since(began);
-                reading = reading + took;
+                reading += took;
                 if server.counters().signed != signed {
                     lead.learn_work(took);
                     server.set_signing_time(lead.work());

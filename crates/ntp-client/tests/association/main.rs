@@ -267,7 +267,7 @@ fn a_transmit_stamp_replaces_the_departure_of_its_own_request_only() {
     assert!(!world.system.handle_transmit_stamp(id, transmit.request.sequence + 1, world.clock() + late));
     assert!(world.system.handle_transmit_stamp(id, transmit.request.sequence, world.clock() + late));
     let reply = answer(transmit.request.bytes(), world.clock(), ROUND_TRIP);
-    world.now = world.now + ROUND_TRIP;
+    world.now += ROUND_TRIP;
     world.system.handle_datagram(&reply, address, world.clock(), world.now).unwrap();
     let delay = world.system.association(id).unwrap().last().unwrap().exchange.round_trip.delay();
     assert!((delay - (NtpDuration::from_std(ROUND_TRIP) - late)).abs() < NtpDuration::from_nanos(2));

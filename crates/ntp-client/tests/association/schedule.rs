@@ -134,7 +134,7 @@ fn a_new_port_is_advised_for_every_poll_but_not_within_a_volley() {
         let transmit = world.system.poll_transmit(world.now, world.clock(), 42).unwrap();
         advice.push(transmit.request.fresh_port);
         let reply = answer(transmit.request.bytes(), world.clock(), ROUND_TRIP);
-        world.now = world.now + ROUND_TRIP;
+        world.now += ROUND_TRIP;
         world.system.handle_datagram(&reply, address, world.clock(), world.now).unwrap();
     }
     assert_eq!(advice, [true, false, false, false, true, true]);
@@ -147,7 +147,7 @@ fn a_suspended_machine_makes_nothing_up() {
     world.add(server, config(4, 6, true));
     world.run_for(Duration::from_secs(3));
     let before = world.asked(server);
-    world.now = world.now + HOUR * 8;
+    world.now += HOUR * 8;
     world.run_for(Duration::from_secs(4));
     assert!(world.asked(server) <= before + 3, "{} requests at once after waking up", world.asked(server) - before);
 }

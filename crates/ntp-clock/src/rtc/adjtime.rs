@@ -40,6 +40,18 @@ pub struct AdjTime {
     pub scale: TimeScale,
 }
 
+/// A line of the file does not hold what belongs there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {found:?} is not {expected}")]
+pub struct AdjTimeError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What belongs there.
+    pub expected: &'static str,
+    /// What stands there, as far as it is read: at most 80 octets.
+    pub found: String,
+}
+
 /// What became of the drift factor when the clock was set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -178,7 +190,8 @@ impl AdjTime {
         is_due && self.last_adjustment != 0 && self.drift_factor.abs() <= MAX_DRIFT
     }
 
-    /// Reads the file's text. Nothing is an error: what cannot be read keeps its default, as with hwclock.
+    /// Reads the file's text. Nothing is an error: what cannot be read keeps its default, as with hwclock. Whether anything
+    /// could not be read, [`check`](Self::check) tells.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let (first, rest) = line(bytes);
@@ -197,6 +210,35 @@ impl AdjTime {
         // Without its newline it is not recognised, and UTC is meant.
         adjtime.scale = if third == b"LOCAL\n" { TimeScale::Local } else { TimeScale::Utc };
         adjtime
+    }
+
+    /// Whether every line that is there holds what [`parse`](Self::parse) reads of it. Lines may be missing, and so may what
+    /// belongs at the end of the first.
+    ///
+    /// # Errors
+    /// [`AdjTimeError`] names the first that does not.
+    pub fn check(bytes: &[u8]) -> Result<(), AdjTimeError> {
+        let (first, rest) = line(bytes);
+        let (second, rest) = line(rest);
+        let (third, _) = line(rest);
+        let mut scanner = Scanner(first);
+        let is_drift = scanner.float().is_some()
+            && (scanner.is_done() || scanner.integer().is_some())
+            && (scanner.is_done() || scanner.float().is_some() && scanner.is_done());
+        let mut scanner = Scanner(second);
+        let is_calibration = scanner.integer().is_some() && scanner.is_done();
+        let is_scale = matches!(third, b"UTC\n" | b"UTC" | b"LOCAL\n");
+        let lines = [
+            (first, is_drift, "a drift, the time of the last adjustment and what was left then"),
+            (second, is_calibration, "the time of the last calibration"),
+            (third, is_scale, "UTC or LOCAL and the end of the line"),
+        ];
+        for (number, (text, is_good, expected)) in (1..).zip(lines) {
+            if !is_good && !text.is_empty() {
+                return Err(AdjTimeError { line: number, expected, found: String::from_utf8_lossy(text).into_owned() });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -244,6 +286,14 @@ impl AdjTimeFile {
         Self { snapshot: None, original: bytes.to_vec(), read, adjtime: read }
     }
 
+    /// Whether every line that was read holds what belongs there.
+    ///
+    /// # Errors
+    /// As [`AdjTime::check`].
+    pub fn check(&self) -> Result<(), AdjTimeError> {
+        AdjTime::check(&self.original)
+    }
+
     /// The octets: those that were read as long as nothing changed, else as hwclock writes it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -288,6 +338,12 @@ impl Scanner<'_> {
 
     fn advance(&mut self, count: usize) {
         self.0 = self.0.get(count..).unwrap_or_default();
+    }
+
+    /// Whether nothing but space is left.
+    fn is_done(&mut self) -> bool {
+        self.skip_space();
+        self.0.is_empty()
     }
 
     fn digits(bytes: &[u8]) -> usize {

@@ -159,11 +159,7 @@ impl DeviceFile {
         let mut missing = ClockError::system(Operation::Open, Errno::ENOENT);
         for place in Self::PLACES {
             match Self::open(place) {
-                Err(RtcError::System(error))
-                    if matches!(error.errno(), Some(Errno::ENOENT | Errno::ENODEV | Errno::ENXIO)) =>
-                {
-                    missing = error;
-                }
+                Err(RtcError::NotFound { error, .. }) => missing = error,
                 other => return other,
             }
         }
@@ -173,11 +169,19 @@ impl DeviceFile {
     /// Opens a device.
     ///
     /// # Errors
-    /// [`RtcError::System`] when it cannot be opened.
+    /// [`RtcError::NotFound`] when there is none; [`RtcError::System`] when it cannot be opened.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, RtcError> {
         let path = path.as_ref();
-        let file = File::open(path)
-            .map_err(|error| RtcError::system(Operation::Open, Errno(error.raw_os_error().unwrap_or(Errno::EIO.0))))?;
+        let file = File::open(path).map_err(|error| {
+            let errno = Errno(error.raw_os_error().unwrap_or(Errno::EIO.0));
+            let error = ClockError::system(Operation::Open, errno);
+            match errno {
+                Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => {
+                    RtcError::NotFound { tried: path.display().to_string(), error }
+                }
+                _ => error.into(),
+            }
+        })?;
         Ok(Self { file, path: path.to_path_buf() })
     }
 

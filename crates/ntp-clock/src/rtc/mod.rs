@@ -45,7 +45,7 @@ mod time;
 mod tracking;
 mod zone;
 
-pub use adjtime::{AdjTime, AdjTimeFile, DriftUpdate, TimeScale};
+pub use adjtime::{AdjTime, AdjTimeError, AdjTimeFile, DriftUpdate, TimeScale};
 pub use boot::{adjust, hctosys, systohc, AdjustOutcome, BootOutcome, SaveOptions, SaveOutcome};
 pub use device::{DeviceFile, Parameter, RtcDevice, Validity, VoltageFlags};
 pub use edge::{Edge, EdgeMethod, Rtc};

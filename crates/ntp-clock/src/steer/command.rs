@@ -36,7 +36,7 @@ impl<K: Kernel> Steered<K> {
         self.adjtime(Operation::Step, &mut timex)?;
         let now = self.moment(before, Some(step));
         if let Some(Slew::Rate(slew)) = &mut self.slew {
-            slew.start.time = slew.start.time + step;
+            slew.start.time += step;
         }
         match self.set_rate(frequency, None) {
             Ok((frequency, now)) => {

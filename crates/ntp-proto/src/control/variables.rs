@@ -146,6 +146,8 @@ impl<'a> Iterator for Variables<'a> {
     }
 }
 
+impl core::iter::FusedIterator for Variables<'_> {}
+
 /// A blank inside a line.
 fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\x0c')

@@ -78,7 +78,7 @@ impl Server {
         let octets = if is_kissed {
             self.kiss(request, access)
         } else {
-            arrival.transmit = arrival.transmit + self.signing_time;
+            arrival.transmit += self.signing_time;
             self.time(request, allowance, arrival)
         };
         if !is_true {
@@ -159,7 +159,7 @@ impl Server {
             }
             if let Smeared::By(offset) = smear.offset(time) {
                 variables.reference_id = smear_reference(offset);
-                variables.reference_timestamp = variables.reference_timestamp + offset;
+                variables.reference_timestamp += offset;
             }
         }
         self.template = AnswerTemplate::new(&variables);
