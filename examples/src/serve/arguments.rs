@@ -1,6 +1,7 @@
 //! What `ntp-serve` can be told.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -61,7 +62,7 @@ pub struct Arguments {
     #[arg(long, value_name = "RATE[/BURST]")]
     pub rate_limit: Option<RateArgument>,
     /// Answers per second to everybody together, for each worker
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..))]
     pub ceiling: Option<u32>,
     /// Remember when answers truly left and tell it with the next (RFC 9769)
     #[arg(long)]
@@ -110,6 +111,9 @@ impl FromStr for Prefixes {
         let Some(path) = text.strip_prefix('@') else {
             return text.parse().map(|prefix| Self(vec![prefix])).map_err(|error: PrefixError| error.to_string());
         };
+        if path.is_empty() {
+            return Err("behind @ comes the name of a file".to_owned());
+        }
         let text = atomic_file::read(path).map_err(|error| error.to_string())?;
         let text = String::from_utf8(text).map_err(|error| format!("{path}: {error}"))?;
         let lines = text.lines().zip(1..).map(|(line, number)| (line.split('#').next().unwrap_or("").trim(), number));
@@ -138,8 +142,28 @@ impl FromStr for RateArgument {
         }
         let mut limit = RateLimit { interval: Duration::from_secs_f64(1.0 / rate), ..RateLimit::default() };
         if let Some(burst) = burst {
-            limit.burst = burst.parse().map_err(|_| format!("{burst:?} is not a number of requests"))?;
+            let burst: NonZeroU32 = burst.parse().map_err(|_| format!("{burst:?} is not a number of requests"))?;
+            limit.burst = burst.get();
         }
         Ok(Self(limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_answer_nobody_is_refused() {
+        for [option, value, reason] in [
+            ["--rate-limit", "1/0", "\"0\" is not a number of requests"],
+            ["--rate-limit", "nan", "between one in an hour"],
+            ["--ceiling", "0", "0 is not in 1.."],
+            ["--allow", "@", "the name of a file"],
+            ["--workers", "0", "0 is not in 1.."],
+        ] {
+            let refusal = Arguments::try_parse_from(["ntp-serve", option, value]).unwrap_err().to_string();
+            assert!(refusal.contains(reason), "{refusal}");
+        }
     }
 }

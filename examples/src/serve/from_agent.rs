@@ -47,10 +47,15 @@ pub(super) fn follow(mut lines: Lines, shared: &Arc<Shared>) {
     let shared = Arc::clone(shared);
     thread::spawn(move || {
         let mut line = Line::default();
+        let mut is_told = false;
         loop {
             match line.read(&mut lines) {
                 Ok(true) => {
                     let object = serde_json::from_slice(line.octets()).unwrap_or(Value::Null);
+                    if object.is_null() && !is_told {
+                        is_told = true;
+                        remark("ntp-serve: warning: lines that are not the agent's are passed over");
+                    }
                     if let Some(clock) = clock(&object, shared.now()) {
                         shared.set_clock(clock, monitor(&object));
                     }

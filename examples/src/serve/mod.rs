@@ -29,7 +29,7 @@ use self::from_agent::Lines;
 use self::shared::{Sent, Shared};
 use self::smear::Smears;
 use self::worker::{Worker, LOOK_UP};
-use crate::output::remark;
+use crate::output::{remark, warn};
 
 /// The precision claimed: a reading of the clock takes some tens of nanoseconds.
 pub(crate) const PRECISION: Precision = Precision::from_log2(-24);
@@ -214,9 +214,7 @@ fn hear(path: &Path) -> Result<Lines, ServeError> {
 
 fn read_keys(path: &Path, is_required: bool) -> Result<Arc<KeyRing>, ServeError> {
     let keys = KeyFile::read(path, None)?;
-    for complaint in keys.complaints() {
-        remark(complaint);
-    }
+    warn("ntp-serve", keys.complaints());
     let ring = keys.into_ring();
     if is_required && ring.is_empty() {
         return Err(ServeError::Keyless(path.into()));
