@@ -6,6 +6,7 @@ use crate::total::within;
 
 use super::path::SHOWS_QUEUES;
 use super::queues::is_foreign;
+use super::source::UNKNOWN_FREQUENCY;
 
 /// Samples that are filtered again when new ones tell more about the path: after each of the first few, then of every
 /// few.
@@ -15,6 +16,9 @@ const REPLAYED_EVERY: usize = 4;
 
 /// The most that offsets can say of how the queues lean: one way queues seven times as long.
 const STEEPEST: f64 = 0.48;
+
+/// Variance of an unusual frequency in units of its square. All of it would let what is usual be taken for unusual by chance.
+const UNUSUAL: f64 = 0.5;
 
 /// A sample as it is kept for that.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +36,7 @@ pub(crate) struct Replay {
     len: usize,
     is_closed: bool,
     /// The frequency the witness started with, and its variance.
-    pub(crate) frequency: (f64, f64),
+    frequency: (f64, f64),
 }
 
 impl Replay {
@@ -69,6 +73,14 @@ impl Replay {
 
     pub(crate) fn samples(&self) -> impl Iterator<Item = Earlier> + '_ {
         self.samples.iter().take(self.len).copied()
+    }
+
+    /// What to begin again with where `found` is the frequency that the samples showed: one that nothing was known of may be as
+    /// unusual as that.
+    pub(crate) fn frequency_beside(&self, found: f64) -> (f64, f64) {
+        let (mean, variance) = self.frequency;
+        let unusual = if variance < UNKNOWN_FREQUENCY { 0.0 } else { UNUSUAL * (found - mean) * (found - mean) };
+        (mean, variance.max(unusual))
     }
 
     /// The same, each with the seconds since the first.

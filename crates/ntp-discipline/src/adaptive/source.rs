@@ -199,10 +199,11 @@ impl Source {
         let replay = self.replay;
         self.path.scatters(replay.scatter());
         let lean = replay.lean(self.path.base(), self.path.spread());
+        let known = replay.frequency_beside(self.witness.estimate(0.0).frequency);
         for (number, sample) in replay.samples().enumerate() {
             if number == 0 {
                 let observation = self.witness.assess(sample.offset, sample.delay, &self.path);
-                let start = first(&observation, sample.delay, replay.frequency);
+                let start = first(&observation, sample.delay, known);
                 self.witness.restart(start, lean, &self.path);
             } else {
                 self.witness.predict(sample.at.since(self.at).as_secs_f64());
@@ -261,16 +262,17 @@ mod tests {
 
     use super::*;
 
+    const UNSET: NtpTimestamp = NtpTimestamp::from_bits(0);
+    const NO_TRIP: RoundTrip = RoundTrip { t1: UNSET, t2: UNSET, t3: UNSET, t4: UNSET };
+
     /// Four samples of a clock that is 400 ppm slow, each queued for so long, and the estimate's error after each.
     fn errors(queued: [f64; 4]) -> [f64; 4] {
         let mut source = Source::open(SourceOptions::default());
         let mut second = 0;
         queued.map(|queued| {
             let sent = Instant::from_nanos(second * 1_000_000_000);
-            let unset = NtpTimestamp::from_bits(0);
-            let trip = RoundTrip { t1: unset, t2: unset, t3: unset, t4: unset };
             let received = sent + Duration::from_millis(1);
-            let sample = Sample::new(trip, Precision::default(), ServerState::default(), sent, received);
+            let sample = Sample::new(NO_TRIP, Precision::default(), ServerState::default(), sent, received);
             let truth = 400e-6 * sample.at().since(Instant::ZERO).as_secs_f64();
             source.take(&sample, truth + 0.1 * queued, 1e-3 + queued, (0.0, UNKNOWN_FREQUENCY));
             second += 2;
@@ -285,15 +287,29 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_far_off_is_not_drawn_to_where_most_are() {
+        let mut source = Source::open(SourceOptions::default());
+        for (second, up, down) in
+            [(0, 3, 1), (2, 1, 4), (4, 5, 2), (6, 0, 2), (10, 2, 1), (18, 1, 3), (34, 4, 1), (66, 2, 4)]
+        {
+            let at = Instant::from_nanos(second * 1_000_000_000);
+            let truth = 300e-6 * at.since(Instant::ZERO).as_secs_f64();
+            let (up, down) = (2e-3 * f64::from(up), 2e-3 * f64::from(down));
+            let sample = Sample::new(NO_TRIP, Precision::default(), ServerState::default(), at, at);
+            source.take(&sample, truth + 0.5 * (up - down), 0.02 + up + down, (0.0, UNKNOWN_FREQUENCY));
+        }
+        let found = source.estimate(source.at).frequency;
+        assert!((found - 300e-6).abs() < 30e-6, "{found}");
+    }
+
+    #[test]
     fn samples_of_a_path_before_are_not_judged_by_the_one_after() {
         let mut source = Source::open(SourceOptions::default());
-        let unset = NtpTimestamp::from_bits(0);
-        let trip = RoundTrip { t1: unset, t2: unset, t3: unset, t4: unset };
         let queue = |step: u64, turn: u64| 1e-4 * ((turn * step % 10) as f64);
         for turn in 0..30 {
             let sent = Instant::from_nanos(turn * 1_024_000_000_000);
             let received = sent + Duration::from_millis(40);
-            let sample = Sample::new(trip, Precision::default(), ServerState::default(), sent, received);
+            let sample = Sample::new(NO_TRIP, Precision::default(), ServerState::default(), sent, received);
             let (up, down, longer) = (queue(7, turn), queue(3, turn), if turn < 15 { 0.0 } else { 0.03 });
             source.take(&sample, 0.5 * (up - down), 0.04 + longer + up + down, (0.0, 1e-18));
             let estimate = source.estimate(sample.at());
