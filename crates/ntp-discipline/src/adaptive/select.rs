@@ -7,7 +7,7 @@
 use crate::total::{sort, within};
 
 /// Hysteresis: members are judged within this many deviations, others within fewer.
-const MEMBER_WIDTH: f64 = 4.0;
+const MEMBER_WIDTH: f64 = 2.75;
 const OTHER_WIDTH: f64 = 2.5;
 /// Deviations in an interval of the first vote, and in the clock's own when it is a witness.
 const HARD_WIDTH: f64 = 3.0;
