@@ -61,3 +61,15 @@ fn nobody_to_complain_to_is_no_reason_to_panic() {
         assert_eq!(unheard.status.code(), heard.status.code(), "{program}");
     }
 }
+
+#[test]
+fn a_warning_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("chrony.conf");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, format!("include {path}\ninclude /nowhere/more\nserver a.example\n")).unwrap();
+    let (output, said) = run(env!("CARGO_BIN_EXE_ntp-conf"), &["--file", path, "list"], Stdio::piped());
+    assert!(output.status.success(), "{said}");
+    let about = |what: &str| said.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((about("/nowhere/more does not exist"), about("levels deep")), (1, 2), "{said}");
+}

@@ -47,6 +47,8 @@
 //! # Ok::<(), ntp_clock::ClockError>(())
 //! ```
 //!
+//! Who says by how much is `ntp-discipline`; the loop around both is `examples/follow.rs` of `ntp-client`.
+//!
 //! Linux by hand on `libc`; elsewhere everything compiles, reading works through `std`, and the rest returns
 //! [`ClockError::Unsupported`]. Unsafe code stands in `src/linux/sys.rs` alone.
 

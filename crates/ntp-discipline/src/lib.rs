@@ -52,6 +52,8 @@
 //! comes from one raw monotonic clock that nobody steers. Nothing here reads a clock, a random source or a file, and
 //! all floating point goes through `libm`, so that a trace replays to the same bits on every target.
 //!
+//! The client that feeds it from packets is `ntp-client`, the clocks that take its commands are in `ntp-clock`.
+//!
 //! [`Instant`]: ntp_types::Instant
 
 #![no_std]

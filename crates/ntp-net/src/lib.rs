@@ -32,6 +32,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A client's loop over it is `examples/follow.rs` of `ntp-client`, a server's `examples/serve.rs` of `ntp-server`.
+//!
 //! The feature `tokio` adds `AsyncSocket`, the same socket under tokio.
 //!
 //! All unsafe code stands in `src/linux/sys.rs`; the walk over control messages is a pure function over octets.

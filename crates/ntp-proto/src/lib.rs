@@ -37,6 +37,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! When to ask, whom to believe and what to make of it is in `ntp-client`; whom to answer and how often, in `ntp-server`.
+//!
 //! This is **not** the `ntp-proto` of crates.io, which belongs to ntpd-rs and keeps its packets private: add it by path
 //! or git.
 //!

@@ -6,7 +6,7 @@
 //! | [`ServerClock`] | what the clock can truthfully say of itself, its error bound growing as it stands |
 //! | [`Outcome`], [`DropReason`] | what became of a datagram |
 //! | [`Counters`] | how many of each |
-//! | [`AccessRules`], [`Prefix`], [`Access`] | who may ask: longest prefix, 10⁵ rules at the price of one |
+//! | [`AccessRules`], [`Prefix`], [`Access`] | who may ask: the longest prefix decides; 10⁵ rules cost 60 instructions more than two |
 //! | [`RateLimit`] | how often, in a table of fixed size that no number of sources exhausts |
 //! | [`TransmitToken`] | interleaved answers (RFC 9769): tell the server when an answer truly left |
 //! | [`Monitor`] | mode 6 reading for this machine: `ntpq -c rv -p` |

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use core::ffi::c_int;
+use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use core::time::Duration;
 use std::fs::File;
@@ -113,7 +114,7 @@ pub(crate) fn set_time_zone(minutes_west: i32) -> Result<(), Errno> {
     let zone: *const [i32; 2] = &zone;
     // SAFETY: the time is null, which the call allows; `zone` points to the two live ints of a struct timezone, which the
     // call only reads. The raw system call, because musl's settimeofday drops the zone.
-    let result = unsafe { libc::syscall(libc::SYS_settimeofday, core::ptr::null::<libc::timeval>(), zone) };
+    let result = unsafe { libc::syscall(libc::SYS_settimeofday, ptr::null::<libc::timeval>(), zone) };
     if result == -1 {
         Err(last_errno())
     } else {
@@ -244,7 +245,7 @@ pub(crate) fn rtc_wait(file: &File, limit: Duration) -> Result<bool, Errno> {
     // What happened and how often, in one long; with poll's word for it this does not block.
     let mut event: libc::c_ulong = 0;
     // SAFETY: `event` is live, as long as said, and any octets are a value of it; the call keeps no pointer.
-    let length = unsafe { libc::read(file.as_raw_fd(), (&raw mut event).cast(), size_of_val(&event)) };
+    let length = unsafe { libc::read(file.as_raw_fd(), ptr::addr_of_mut!(event).cast(), size_of_val(&event)) };
     if length < 0 {
         return Err(last_errno());
     }
@@ -333,7 +334,7 @@ pub(crate) fn restore_on_signals() -> Result<(), Errno> {
         // SAFETY: sigaction is a plain C structure for which all bits zero is a value: the default action.
         let mut old: libc::sigaction = unsafe { core::mem::zeroed() };
         // SAFETY: a null new action only asks; `old` is live, nothing else refers to it, and no pointer is kept.
-        check(unsafe { libc::sigaction(signal, core::ptr::null(), &mut old) })?;
+        check(unsafe { libc::sigaction(signal, ptr::null(), &mut old) })?;
         if old.sa_sigaction != libc::SIG_DFL {
             continue; // somebody handles it: leave it to them
         }
@@ -343,7 +344,7 @@ pub(crate) fn restore_on_signals() -> Result<(), Errno> {
         new.sa_flags = libc::SA_RESETHAND;
         // SAFETY: `new` is live and only read; the handler it names is a function of the right type that lives for ever
         // and does nothing but atomics and async-signal-safe calls; the old action is not asked for.
-        check(unsafe { libc::sigaction(signal, &new, core::ptr::null_mut()) })?;
+        check(unsafe { libc::sigaction(signal, &new, ptr::null_mut()) })?;
     }
     Ok(())
 }

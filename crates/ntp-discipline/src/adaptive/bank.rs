@@ -72,7 +72,7 @@ impl Estimate {
     pub(crate) fn bounded(self) -> Self {
         let Self { offset, frequency, xx, xf, ff } = self;
         let variances = xx > LEAST_VARIANCE && xx < MOST_OFFSET_VARIANCE && ff > LEAST_VARIANCE && ff < 1.0;
-        let means = offset.abs() < MOST_OFFSET && frequency.abs() < 1.0;
+        let means = libm::fabs(offset) < MOST_OFFSET && libm::fabs(frequency) < 1.0;
         // Cauchy and Schwarz hold to rounding.
         if variances && means && xf * xf < MOST_CORRELATION * MOST_CORRELATION * xx * ff {
             return self;

@@ -105,7 +105,7 @@ fn edge(at: f64, nearest_squared: f64) -> (f64, f64) {
     let square = at * at;
     let density = exp(-0.5 * square) * INVERSE_SQRT_2PI;
     let density = if square - nearest_squared > NOTHING { 0.0 } else { density };
-    (density, density * mills_ratio(at.abs()))
+    (density, density * mills_ratio(libm::fabs(at)))
 }
 
 /// Of a standard normal at `x`, from 0 on: the mass beyond it over the density there.

@@ -45,7 +45,7 @@ pub(crate) fn exp(x: f64) -> f64 {
     let [p5, p4, p3, p2, p1] = EXP;
     let rest = reduced - square * (p1 + square * (p2 + square * (p3 + square * (p4 + square * p5))));
     let curved = reduced * rest / (2.0 - rest);
-    let curved = if x.abs() > STRAIGHT { curved } else { 0.0 };
+    let curved = if libm::fabs(x) > STRAIGHT { curved } else { 0.0 };
     let fraction = 1.0 + (curved - low + high);
     fraction * f64::from_bits((shifted.to_bits() << FRACTION_BITS).wrapping_add(ONE))
 }

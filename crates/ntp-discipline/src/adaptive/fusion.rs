@@ -172,7 +172,7 @@ impl<const N: usize> Fusion<N> {
             let heard = if self.joint.is_some() { self.fused.get(i).copied() } else { source.absorbed };
             let drift = FREQUENCY_TOLERANCE.over(now.since(heard.unwrap_or(Instant::ZERO)));
             let own = source.distance() + source.path.unseen() + source.doubt;
-            *slot = own + bias.abs() + drift.to_seconds_f64();
+            *slot = own + libm::fabs(bias) + drift.to_seconds_f64();
         }
         sort(&mut distances, |a, b| a.total_cmp(b).is_lt());
         let count = self.members.iter().filter(|&&is| is).count();
@@ -354,7 +354,7 @@ impl<const N: usize> Fusion<N> {
         }
         let (mean, variance) = joint.measured(index);
         let deviation = libm::sqrt(variance + observation.softness * observation.softness);
-        if !alone && (observation.offset - mean).abs() > observation.half_width + MISFIT * deviation {
+        if !alone && libm::fabs(observation.offset - mean) > observation.half_width + MISFIT * deviation {
             return false;
         }
         joint.update(index, &observation);

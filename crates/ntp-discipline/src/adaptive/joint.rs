@@ -394,9 +394,9 @@ impl<const N: usize> Joint<N> {
     pub(crate) fn is_sound(&self) -> bool {
         let estimate = self.estimate(0.0);
         // No early end: so a compiler can look at several at a time.
-        let are_kept = |values: &[f64; N]| values.iter().fold(true, |kept, value| kept & (value.abs() < LOST.0));
+        let are_kept = |values: &[f64; N]| values.iter().fold(true, |kept, value| kept & (libm::fabs(*value) < LOST.0));
         let biases = self.filters.iter().all(|filter| are_kept(&filter.bias) & are_kept(&filter.x_bias));
-        biases && estimate.xx < LOST.0 * LOST.0 && estimate.frequency.abs() < LOST.1
+        biases && estimate.xx < LOST.0 * LOST.0 && libm::fabs(estimate.frequency) < LOST.1
     }
 }
 

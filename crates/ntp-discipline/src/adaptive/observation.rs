@@ -178,7 +178,7 @@ fn gaussian(innovation: f64, variance: f64, noise: f64, ln_probability: f64) -> 
 
 /// ln(sinh(x)/x), even, zero at zero.
 pub(crate) fn ln_sinhc(x: f64) -> f64 {
-    let x = x.abs();
+    let x = libm::fabs(x);
     if x < 1e-3 {
         x * x / 6.0
     } else {

@@ -86,8 +86,9 @@ impl Path {
         }
         #[allow(clippy::cast_precision_loss)] // eight
         let mean = |sum: f64| sum / RESIDUALS as f64;
-        let (middle, scatter) = (mean(self.residuals.iter().sum()), mean(self.residuals.map(f64::abs).iter().sum()));
-        let Some((count, _)) = self.delays.rise(scatter).filter(|&(_, rise)| middle.abs() < SYMMETRIC * rise) else {
+        let (middle, scatter) = (mean(self.residuals.iter().sum()), mean(self.residuals.map(libm::fabs).iter().sum()));
+        let Some((count, _)) = self.delays.rise(scatter).filter(|&(_, rise)| libm::fabs(middle) < SYMMETRIC * rise)
+        else {
             return false;
         };
         self.delays.keep_recent(count);

@@ -102,7 +102,7 @@ impl Replay {
             line().fold((0.0, 0.0), |(tt, tz), (ti, zi)| (tt + (ti - t) * (ti - t), tz + (ti - t) * (zi - z)));
         let slope = tz / tt.max(f64::MIN_POSITIVE);
         // Two degrees of freedom went into the line.
-        line().map(|(ti, zi)| (zi - z - slope * (ti - t)).abs()).sum::<f64>() / (n - 2.0)
+        line().map(|(ti, zi)| libm::fabs(zi - z - slope * (ti - t))).sum::<f64>() / (n - 2.0)
     }
 
     /// Which part of the queueing is on the way up, as far as the offsets follow the delays; nothing while few are known.

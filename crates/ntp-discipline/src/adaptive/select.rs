@@ -93,7 +93,7 @@ impl Asymmetry {
         let own = among(candidates, possible).find(|(_, c)| c.offset.total_cmp(&middle).is_eq());
         let own = own.map_or(0.0, |(_, c)| c.deviation);
         let differs = |c: &Candidate| {
-            ((c.offset - middle).abs() - 1.5 * libm::hypot(c.deviation, own)).max(0.0) / c.delay.max(1e-9)
+            (libm::fabs(c.offset - middle) - 1.5 * libm::hypot(c.deviation, own)).max(0.0) / c.delay.max(1e-9)
         };
         let Some(typical) = median::<N>(among(candidates, possible).map(|(_, c)| differs(c))) else { return };
         let gain = (1.0 / (ASYMMETRY_GAIN.0 + self.learnt)).max(ASYMMETRY_GAIN.1);
@@ -150,7 +150,7 @@ fn agreeing_offsets<const N: usize>(
     // One that does not agree with the steered clock may not bridge between those that do and those that were expelled.
     let voters = keep(possible, |i| {
         let agrees = |c: &Candidate, clock: Witnessed| {
-            (c.offset - clock.offset).abs() <= OTHER_WIDTH * libm::hypot(deviation(c), clock.deviation)
+            libm::fabs(c.offset - clock.offset) <= OTHER_WIDTH * libm::hypot(deviation(c), clock.deviation)
         };
         candidates.get(i).is_some_and(|c| c.member || clock.map_or(true, |clock| agrees(c, clock)))
     });

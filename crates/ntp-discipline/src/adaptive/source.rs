@@ -147,7 +147,7 @@ impl Source {
             }
             let Some(before) = before else {
                 self.gross = Some(earlier);
-                self.doubt = (offset - estimate.offset).abs();
+                self.doubt = libm::fabs(offset - estimate.offset);
                 return Taken::Gross;
             };
             self.settle(sample.received);
@@ -251,7 +251,7 @@ fn first(observation: &Observation, delay: f64, frequency: (f64, f64)) -> Estima
 fn is_gross(observation: &Observation, estimate: &Estimate, widest: f64, again: bool) -> bool {
     let deviation = libm::sqrt(estimate.xx.max(widest) + observation.softness * observation.softness);
     let margin = GROSS * deviation + if again { 0.0 } else { observation.spread };
-    (observation.offset - estimate.offset).abs() > observation.half_width + margin
+    libm::fabs(observation.offset - estimate.offset) > observation.half_width + margin
 }
 
 #[cfg(test)]

@@ -45,6 +45,6 @@ pub(crate) fn slew_time(error: f64, plan: &Estimate, next_update: f64, pace: Pac
         Pace::Balanced { several } => balanced(if several { PROPORTION_OF_SEVERAL } else { PROPORTION }),
         Pace::Gentle => (LONGEST * next_update).max(QUICK),
     };
-    let seconds = planned.max(error.abs() / GENTLE);
+    let seconds = planned.max(libm::fabs(error) / GENTLE);
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }

@@ -242,10 +242,10 @@ impl Messages {
         unsafe {
             (*slot).vector_in = libc::iovec { iov_base: payload.cast(), iov_len: self.octets };
             let header = &mut (*header).msg_hdr;
-            header.msg_name = (&raw mut (*slot).name.octets).cast();
-            header.msg_iov = &raw mut (*slot).vector_in;
+            header.msg_name = ptr::addr_of_mut!((*slot).name.octets).cast();
+            header.msg_iov = ptr::addr_of_mut!((*slot).vector_in);
             header.msg_iovlen = 1;
-            header.msg_control = (&raw mut (*slot).control_in).cast();
+            header.msg_control = ptr::addr_of_mut!((*slot).control_in).cast();
         }
     }
 
@@ -339,11 +339,12 @@ impl Messages {
         unsafe {
             *vector = libc::iovec { iov_base: payload.cast(), iov_len: len.min(self.octets) };
             let header = &mut (*header).msg_hdr;
-            header.msg_name = (&raw mut (*slot).name.octets).cast();
+            header.msg_name = ptr::addr_of_mut!((*slot).name.octets).cast();
             header.msg_namelen = name_len;
             header.msg_iov = vector;
             header.msg_iovlen = 1;
-            header.msg_control = if control_len == 0 { ptr::null_mut() } else { (&raw mut (*slot).control_out).cast() };
+            header.msg_control =
+                if control_len == 0 { ptr::null_mut() } else { ptr::addr_of_mut!((*slot).control_out).cast() };
             header.msg_controllen = control_len.min(SEND_LEN) as _;
         }
     }
@@ -378,7 +379,8 @@ impl Messages {
             *joined = *first;
             let header = &mut (*joined).msg_hdr;
             header.msg_iovlen = count as _;
-            header.msg_control = if control_len == 0 { ptr::null_mut() } else { (&raw mut (*slot).control_out).cast() };
+            header.msg_control =
+                if control_len == 0 { ptr::null_mut() } else { ptr::addr_of_mut!((*slot).control_out).cast() };
             header.msg_controllen = control_len.min(SEND_LEN) as _;
         }
     }
