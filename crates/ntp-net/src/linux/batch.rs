@@ -119,7 +119,8 @@ impl Batch {
         let first = self.looked_at;
         self.looked_at += count.min(self.waiting());
         for index in first..self.looked_at {
-            let Some(datagram) = self.datagram(index, &mut awake) else { continue };
+            let Some(source) = self.messages.name(index).address() else { continue };
+            let datagram = self.datagram(index, source, &mut awake);
             let Some(len) = answer(&datagram, self.messages.payload_mut(index)) else { continue };
             let control_len = match datagram.local {
                 Some(local) => {
@@ -135,13 +136,13 @@ impl Batch {
         }
     }
 
-    #[inline]
-    fn datagram(&self, index: usize, awake: &mut Option<Stamp>) -> Option<Datagram> {
+    #[inline(always)]
+    fn datagram(&self, index: usize, source: SocketAddr, awake: &mut Option<Stamp>) -> Datagram {
         let received = self.messages.received(index);
         let found = Ancillary::read(self.messages.control(index, received.control_len));
-        Some(Datagram {
+        Datagram {
             len: received.len,
-            source: self.messages.name(index).address()?,
+            source,
             local: found.local,
             interface: found.interface,
             stamp: match found.kernel {
@@ -150,7 +151,7 @@ impl Batch {
             },
             hardware: found.hardware,
             truncated: received.flags & libc::MSG_TRUNC != 0,
-        })
+        }
     }
 
     /// Adds a datagram of its own to what will be sent: to `to`, from the local address `from` if given. `write` gets
@@ -251,9 +252,12 @@ impl Batch {
     fn is_alike(&self, position: usize) -> bool {
         let place = |position: usize| self.replies.get(position).map(|&index| usize::from(index));
         let (Some(one), Some(other)) = (position.checked_sub(1).and_then(place), place(position)) else { return false };
+        // Strangers are told apart by the first look.
+        if self.messages.name(one).octets != self.messages.name(other).octets {
+            return false;
+        }
         let (len, control_len) = self.messages.out_lens(position);
-        self.messages.name(one).octets == self.messages.name(other).octets
-            && self.messages.out_lens(position - 1) == (len, control_len)
+        self.messages.out_lens(position - 1) == (len, control_len)
             && (1..=MOST_OCTETS).contains(&len)
             && self.messages.source_octets(one, control_len) == self.messages.source_octets(other, control_len)
     }

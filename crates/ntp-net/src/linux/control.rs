@@ -45,14 +45,14 @@ impl<'a> Iterator for Walk<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Message<'a>> {
-        let (len, rest) = self.0.split_first_chunk::<WORD>()?;
-        let (level, rest) = rest.split_first_chunk::<4>()?;
-        let (kind, _) = rest.split_first_chunk::<4>()?;
-        let len = usize::from_ne_bytes(*len);
+        let header = self.0.first_chunk::<HEADER>()?;
+        let len = usize::from_ne_bytes(*header.first_chunk()?);
         // Below the header it would not get on; beyond the buffer it would read what nobody wrote.
         let data = self.0.get(HEADER..len)?;
         self.0 = self.0.get(aligned(len)..).unwrap_or(&[]);
-        Some(Message { level: i32::from_ne_bytes(*level), kind: i32::from_ne_bytes(*kind), data })
+        let [.., l0, l1, l2, l3, k0, k1, k2, k3] = *header;
+        let (level, kind) = (i32::from_ne_bytes([l0, l1, l2, l3]), i32::from_ne_bytes([k0, k1, k2, k3]));
+        Some(Message { level, kind, data })
     }
 }
 
@@ -113,9 +113,9 @@ impl Ancillary {
     /// it is one of ours and else (broadcast, multicast) the one to answer from.
     #[inline]
     fn packet_info_v4(&mut self, data: &[u8]) {
-        if let Some((index, rest)) = data.split_first_chunk::<4>() {
-            self.interface = u32::try_from(i32::from_ne_bytes(*index)).ok().filter(|&index| index != 0);
-            self.local = rest.first_chunk::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(*octets)));
+        if let Some(&[i0, i1, i2, i3, a, b, c, d]) = data.first_chunk::<8>() {
+            self.interface = u32::try_from(i32::from_ne_bytes([i0, i1, i2, i3])).ok().filter(|&index| index != 0);
+            self.local = Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d)));
         }
     }
 
@@ -136,9 +136,9 @@ const TIMESPEC: usize = 2 * LONG;
 /// `struct timespec`; `None` when it is not there or zero, the kernel's way to say that there is none.
 #[inline]
 fn timestamp(data: &[u8]) -> Option<NtpTimestamp> {
-    let (seconds, rest) = data.split_first_chunk::<LONG>()?;
-    let nanos = libc::c_long::from_ne_bytes(*rest.first_chunk::<LONG>()?);
-    let seconds = libc::c_long::from_ne_bytes(*seconds);
+    let timespec = data.first_chunk::<TIMESPEC>()?;
+    let seconds = libc::c_long::from_ne_bytes(*timespec.first_chunk()?);
+    let nanos = libc::c_long::from_ne_bytes(*timespec.last_chunk()?);
     if seconds == 0 && nanos == 0 {
         return None;
     }
