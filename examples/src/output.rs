@@ -47,9 +47,8 @@ pub fn warn(program: &str, warnings: impl IntoIterator<Item = impl Display>) {
     let mut told = BTreeSet::new();
     for warning in warnings {
         let line = format!("{program}: warning: {warning}");
-        if !told.contains(&line) {
-            remark(&line);
-            told.insert(line);
+        if told.insert(line.clone()) {
+            remark(line);
         }
     }
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::shared::Shared;
 use super::PRECISION;
-use crate::output::remark;
+use crate::output::{remark, warn};
 
 /// How often a file is looked at again after its end.
 const LOOK: Duration = Duration::from_millis(500);
@@ -54,7 +54,7 @@ pub(super) fn follow(mut lines: Lines, shared: &Arc<Shared>) {
                     let object = serde_json::from_slice(line.octets()).unwrap_or(Value::Null);
                     if object.is_null() && !is_told {
                         is_told = true;
-                        remark("ntp-serve: warning: lines that are not the agent's are passed over");
+                        warn("ntp-serve", ["lines that are not the agent's are passed over"]);
                     }
                     if let Some(clock) = clock(&object, shared.now()) {
                         shared.set_clock(clock, monitor(&object));
