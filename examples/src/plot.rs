@@ -106,7 +106,9 @@ fn zoom(area: &Area<'_>, trace: &[TracePoint], span: std::ops::Range<f64>) -> Re
     let widest = late.iter().map(|point| bound(&point)).fold(0.0, f64::max);
     // The band belongs into the picture, but not if the offset became a flat line beside it.
     let height = if widest < largest * 40.0 { largest.max(widest) * 1.2 } else { largest * 2.0 };
-    let caption = if height < widest {
+    let caption = if late.iter().all(|point| point.bound.is_none()) {
+        "the second half with its sign; no error bound was claimed"
+    } else if height < widest {
         "the second half with its sign; the error bound is wider than the picture"
     } else {
         "the second half with its sign, in the band of the error bound"

@@ -24,6 +24,12 @@ pub struct Scenario {
     pub initial_offset: f64,
     /// The error that no client can see: it is taken off before figures are made. Positive is ahead.
     pub bias: f64,
+    /// The server whose clock is the truth that errors are measured against; without one it is the time that the simulation
+    /// counts in, which everything else is told in.
+    ///
+    /// Nothing that a client can see depends on it. Who counts in that server's time finds all other clocks, the client's
+    /// oscillator among them, less far ahead by as much as that server was.
+    pub truth: Option<usize>,
     /// When the machine sleeps, and for how long. On waking it takes its clock from an RTC that is [`RTC_ERROR`] wrong.
     pub suspended: Vec<(u32, u32)>,
     /// When somebody else adds how much to the clock, without a word.
@@ -54,6 +60,7 @@ impl Scenario {
             wander: vec![Wander::Constant(2e-5), Wander::RandomWalk(1e-9)],
             initial_offset: 0.05,
             bias: 0.0,
+            truth: None,
             suspended: Vec::new(),
             moved: Vec::new(),
             attacks: Vec::new(),
@@ -90,6 +97,13 @@ impl Scenario {
     #[must_use]
     pub fn bias(mut self, bias: f64) -> Self {
         self.bias = bias;
+        self
+    }
+
+    /// The same world, judged by the clock of one of its servers.
+    #[must_use]
+    pub fn judged_by(mut self, server: usize) -> Self {
+        self.truth = Some(server);
         self
     }
 

@@ -97,6 +97,19 @@ impl Server {
             .sum()
     }
 
+    /// How fast the server's clock runs ahead of true time at `now`, in seconds per second; it takes no notice of jumps.
+    #[must_use]
+    pub fn frequency_error(&self, now: f64) -> f64 {
+        self.faults
+            .iter()
+            .map(|fault| match *fault {
+                Fault::Drift { from, rate } if now >= from => rate,
+                Fault::Smear { at, over } if (at..at + over).contains(&now) => -1.0 / over,
+                _ => 0.0,
+            })
+            .sum()
+    }
+
     /// The kiss it answers with at `now`, if any.
     #[must_use]
     pub fn kiss(&self, now: f64) -> Option<[u8; 4]> {
@@ -130,6 +143,7 @@ mod tests {
             .fault(Fault::Drift { from: 100.0, rate: 1e-3 })
             .fault(Fault::Silent(When::between(10.0, 20.0)));
         assert!((server.error(200.0) - 0.2).abs() < 1e-12);
+        assert_eq!((server.frequency_error(50.0), server.frequency_error(200.0)), (0.0, 1e-3));
         assert!(server.answers(5.0) && !server.answers(15.0));
     }
 }

@@ -194,6 +194,19 @@ fn crowds() -> Vec<Further> {
             ]),
         ),
         entry(
+            with(
+                2,
+                &wan(),
+                Scenario::new("echo1of3", "three servers, one runs off with our oscillator: collude2of3 mirrored")
+                    .wander([Wander::Constant(2e-5), Wander::RandomWalk(1e-9), Wander::Step { at: 1e4, change: -1e-7 }])
+                    .server(wan().fault(Fault::Drift { from: 1e4, rate: -1e-7 })),
+            ),
+            Some([
+                measured(9.664e-4, 1.709e-3, 8.344e-8, [Some(84.0), Some(458.0)], 64.7),
+                measured(1.357e-3, 2.295e-3, 1.024e-7, [Some(84.0), Some(458.0)], 1041.7),
+            ]),
+        ),
+        entry(
             with(3, &wan(), Scenario::new("jumpback1of4", "four servers, one is 50 ms off for 2000 s"))
                 .server(returning),
             Some([

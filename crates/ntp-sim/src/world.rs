@@ -188,12 +188,20 @@ impl<'s, C: Client, R: Responder> World<'s, C, R> {
             self.act(tap);
         }
         self.time = NtpDuration::from_bits(end.to_bits() - 1);
-        self.seconds.push(Second {
-            error: self.clock.error(self.time) - self.scenario.bias,
-            frequency: self.clock.frequency_error(self.time),
-            bound: self.client.bound(self.now()),
-        });
+        self.seconds.push(self.judged());
         self.clock.advance();
+    }
+
+    /// How the clock stands to the truth.
+    fn judged(&self) -> Second {
+        let now = self.time.to_seconds_f64();
+        let truth = self.scenario.truth.and_then(|server| self.scenario.servers.get(server));
+        let (ahead, faster) = truth.map_or((0.0, 0.0), |server| (server.error(now), server.frequency_error(now)));
+        Second {
+            error: self.clock.error(self.time) - self.scenario.bias - ahead,
+            frequency: (self.clock.frequency_error(self.time) - faster) / (1.0 + faster),
+            bound: self.client.bound(self.now()),
+        }
     }
 
     /// What happens to the clock at the start of a second without the client.

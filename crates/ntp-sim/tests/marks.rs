@@ -101,9 +101,21 @@ fn classes_meet_their_marks() {
     }
 }
 
+/// In `collude2of3` a wrong majority is believed; who does not errs more in its mirror, `echo1of3`, where it is right.
 #[test]
 fn nowhere_is_chrony_better() {
     holds(|row| Some(row.ratio), 1.0, &[("collude2of3", Fixed, 1.55), ("collude2of3", Free, 1.65)]);
+}
+
+/// A world and its mirror, which no client can tell apart (`mirrors.rs`), count for one.
+#[test]
+fn over_both_mirrors_chrony_is_not_better() {
+    let rows = rows();
+    let ratio = |name, polling| rows.iter().find(|row| (row.name, row.polling) == (name, polling)).unwrap().ratio;
+    for polling in [Fixed, Free] {
+        let both = ratio("collude2of3", polling) * ratio("echo1of3", polling);
+        assert!(both < 0.5, "{polling}: {both}");
+    }
 }
 
 #[test]
@@ -118,7 +130,7 @@ fn the_best_known_is_near() {
     holds(|row| row.known, 1.3, &missed);
 }
 
-/// `nomaj2` is wrong as long as one of its two servers is; chrony's figure there is half its seeds' luck.
+/// In `nomaj2` nobody can know which of two servers is wrong (`mirrors.rs`); chrony's clock, which runs, comes by.
 #[test]
 fn a_millisecond_is_reached_no_later_than_by_chrony() {
     let missed = [("nomaj2", Fixed, f64::INFINITY), ("nomaj2", Free, f64::INFINITY)];
