@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 const PRINTING: &[(&str, &str, &[&str])] = &[
     ("ntp-query", env!("CARGO_BIN_EXE_ntp-query"), &["127.0.0.1:9", "--timeout", "0.1"]),
+    ("ntp-agent", env!("CARGO_BIN_EXE_ntp-agent"), &["--duration", "1"]),
+    ("ntp-agent", env!("CARGO_BIN_EXE_ntp-agent"), &["--duration", "1", "--json"]),
     ("ntp-sim", env!("CARGO_BIN_EXE_ntp-sim"), &["--list"]),
     ("ntp-sim", env!("CARGO_BIN_EXE_ntp-sim"), &["lan10us", "--poll", "free", "--seeds", "1"]),
     ("ntp-regions", env!("CARGO_BIN_EXE_ntp-regions"), &[]),

@@ -7,6 +7,8 @@
 //! 5. Without any such line the new ones go to the end, after a line's end.
 //! 6. `restrict` lines are not touched; what they would block is a warning, and fewer servers than the daemon waits for are.
 
+use std::collections::BTreeSet;
+
 use crate::lexer::split_end;
 use crate::restrict::blocked_by;
 use crate::source::is_read_as_written;
@@ -249,7 +251,7 @@ impl Document {
     fn retire(&mut self, replaced: Replaced, is_unwanted: impl Fn(&Association) -> bool) -> Vec<String> {
         let dialect = self.dialect();
         let mut removed = Vec::new();
-        let mut retired: Vec<Vec<u8>> = self
+        let mut retired: BTreeSet<Vec<u8>> = self
             .lines
             .iter()
             .filter_map(|line| split_end(line.bytes()).0.strip_prefix(TAG).map(<[u8]>::to_vec))
@@ -262,9 +264,8 @@ impl Document {
             }
             removed.push(line.text());
             let text = split_end(line.bytes()).0.to_vec();
-            if replaced == Replaced::Comment && !retired.contains(&text) {
+            if replaced == Replaced::Comment && retired.insert(text) {
                 lines.push(Line::parse(dialect, &[TAG, line.bytes()].concat()));
-                retired.push(text);
             }
         }
         self.lines = lines;

@@ -13,6 +13,7 @@ use ntp_discipline::rfc5905::combine::combine;
 use ntp_discipline::rfc5905::constants;
 use ntp_discipline::rfc5905::filter::{ClockFilter, Filtered, Tuple};
 use ntp_discipline::rfc5905::huffpuff::HuffPuff;
+use ntp_discipline::rfc5905::peer::Peer;
 use ntp_discipline::rfc5905::poll::PollAdjust;
 use ntp_discipline::rfc5905::popcorn::is_spike;
 use ntp_discipline::rfc5905::selection::{intersect, Candidate, Edge};
@@ -163,6 +164,28 @@ proptest! {
                 }
                 other => prop_assert!(false, "{other:?}"),
             }
+        }
+    }
+
+    /// The same stage alone; there what is told may also come in another order than it was measured in.
+    #[test]
+    fn a_peer_takes_none_that_is_older_than_the_last_it_took(
+        trace in prop::collection::vec((-400_i64..400, 1_i64..30, 1_u64..150, prop_oneof![3 => Just(0), 1 => 0_u64..900]), 1..60),
+    ) {
+        let (mut peer, mut naive) = (Peer::new(), naive::Peer::default());
+        let mut now = 1_000;
+        for (offset, delay, gap, late) in trace {
+            now += gap;
+            let (at, before) = (now - late, naive.used.map(|used| used.4));
+            let tuple = Tuple { offset: micros(offset), delay: micros(delay), dispersion: micros(30), at: Some(seconds(at)) };
+            let is_new = peer.push(tuple, seconds(now), Precision::default(), Duration::from_secs(64));
+            let [offset, delay] = [tuple.offset, tuple.delay].map(NtpDuration::to_seconds_f64);
+            naive.push(now as f64, naive::Tuple { offset, delay, disp: 30e-6, at: Some(at as f64) }, 64.0, 2_f64.powi(-20));
+            prop_assume!(!naive.is_close);
+            let used = naive.used.map(|used| used.4);
+            prop_assert_eq!(peer.used().map(|used| used.at), used.map(|at| seconds(at as u64)));
+            prop_assert_eq!(is_new, used > before);
+            prop_assert!(used >= before);
         }
     }
 
@@ -397,13 +420,7 @@ proptest! {
 }
 
 fn options(precision: Precision) -> LoopOptions {
-    LoopOptions {
-        step_threshold: constants::STEP_THRESHOLD,
-        stepout: constants::STEPOUT,
-        panic_threshold: constants::PANIC_THRESHOLD,
-        maximum_frequency: constants::MAXIMUM_FREQUENCY,
-        precision,
-    }
+    LoopOptions { precision, ..LoopOptions::default() }
 }
 
 /// A published defect of a peer: after a first step of 1 s the next offset of 1 ms, 64 s later, was read as −15 600 ppm,

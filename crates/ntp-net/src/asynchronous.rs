@@ -18,7 +18,7 @@ use crate::{Batch, Datagram, Event, SendReport, Socket, TransmitId};
 /// let any = "127.0.0.1:0".parse().unwrap();
 /// let server = AsyncSocket::new(Socket::bind(any, &Options::new())?)?;
 /// let client = AsyncSocket::new(Socket::bind(any, &Options::new())?)?;
-/// client.send_to(b"what time is it", server.get_ref().local_addr()?, None).await?;
+/// client.send_to(b"what time is it", server.socket().local_addr()?, None).await?;
 /// let mut buffer = [0; 512];
 /// let datagram = server.receive(&mut buffer).await?;
 /// println!("asked at {} ({})", datagram.stamp.time, datagram.stamp.kind);
@@ -32,7 +32,10 @@ impl AsyncSocket {
     /// Registers the socket with the runtime. It must be one that does not wait by itself.
     ///
     /// # Errors
-    /// What the runtime says; it panics where there is none.
+    /// What the runtime says.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     #[allow(deprecated)] // its successor is unsafe, asking that the descriptor live as long as its owner: it does here
     pub fn new(socket: Socket) -> io::Result<Self> {
         AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE | Interest::ERROR).map(Self)
@@ -40,7 +43,7 @@ impl AsyncSocket {
 
     /// The socket, for everything that does not wait.
     #[must_use]
-    pub fn get_ref(&self) -> &Socket {
+    pub fn socket(&self) -> &Socket {
         self.0.get_ref()
     }
 
@@ -121,7 +124,7 @@ mod tests {
             let bound = |options| AsyncSocket::new(Socket::bind(any, &options).unwrap()).unwrap();
             let (server, client) = (bound(Options::new()), bound(Options::new().transmit_stamps(true)));
             let closed = Socket::bind(any, &Options::new()).unwrap().local_addr().unwrap();
-            let to = server.get_ref().local_addr().unwrap();
+            let to = server.socket().local_addr().unwrap();
             let mut buffer = [0; 64];
             let work = async {
                 let id = client.send_stamped(b"time", to, None).await.unwrap();

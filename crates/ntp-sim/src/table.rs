@@ -174,6 +174,53 @@ pub const HEAD: &str =
     "scenario      poll  rms      worst    p95      max      freq     1ms   0.1ms recover packets    all viol | \
                         chrony rms   1ms   0.1ms packets  ratio worst  freq  known";
 
+/// A line of the table's text: its figures by the names that stand over them in [`HEAD`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row<'a> {
+    ours: &'a str,
+    chrony: &'a str,
+}
+
+impl<'a> Row<'a> {
+    /// `None` for the head and for the means below the lines.
+    #[must_use]
+    pub fn parse(line: &'a str) -> Option<Self> {
+        let (ours, chrony) = line.split_once('|')?;
+        let row = Self { ours, chrony: chrony.trim_start().trim_start_matches('+') };
+        row.polling().map(|_| row)
+    }
+
+    /// Name of the scenario.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.ours.split_whitespace().next().unwrap_or_default()
+    }
+
+    /// How the client polled.
+    #[must_use]
+    pub fn polling(&self) -> Option<Polling> {
+        let polling = self.ours.split_whitespace().nth(1)?;
+        [Polling::Fixed, Polling::Free].into_iter().find(|known| known.to_string() == polling)
+    }
+
+    /// A figure of ours; `None` where there is none, and for a name that is not over our columns.
+    #[must_use]
+    pub fn ours(&self, column: &str) -> Option<f64> {
+        let (names, _) = HEAD.split_once('|')?;
+        let place = names.split_whitespace().position(|name| name == column)?;
+        self.ours.split_whitespace().nth(place)?.parse().ok()
+    }
+
+    /// A figure of chrony's, or of ours against it; `None` as with [`ours`](Self::ours).
+    #[must_use]
+    pub fn chrony(&self, column: &str) -> Option<f64> {
+        let (_, names) = HEAD.split_once('|')?;
+        // The first word says whose they are.
+        let place = names.split_whitespace().skip(1).position(|name| name == column)?;
+        self.chrony.split_whitespace().nth(place)?.parse().ok()
+    }
+}
+
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -11,7 +11,7 @@ use ntp_clock::rtc::{
 };
 use ntp_clock::SystemClock;
 use ntp_examples::fields::Fields;
-use ntp_examples::output::{finish, remark, Report};
+use ntp_examples::output::{finish, warn, Report};
 use ntp_examples::rtc;
 
 /// Show and set the hardware clock, and set the system clock from it.
@@ -110,7 +110,7 @@ fn run(arguments: &Arguments) -> Result<Fields, Box<dyn Error>> {
             return Err(error.into());
         }
         // As hwclock, which takes such a line for zero: a machine that starts needs a time all the same.
-        remark(format_args!("ntp-rtc: {error}"));
+        warn("ntp-rtc", [error]);
     }
     if arguments.utc {
         file.adjtime.scale = TimeScale::Utc;

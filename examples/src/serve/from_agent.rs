@@ -24,6 +24,8 @@ use crate::output::{remark, warn};
 const LOOK: Duration = Duration::from_millis(500);
 /// Octets of the longest line that is read: more than a thousand sources.
 const LONGEST: usize = 1 << 20;
+/// Octets after which a line has no end: it is a device's or another program's, and would be read for ever.
+const ENDLESS: usize = 1 << 26;
 
 pub(super) type Lines = Box<dyn BufRead + Send>;
 
@@ -71,6 +73,8 @@ pub(super) fn follow(mut lines: Lines, shared: &Arc<Shared>) {
 #[derive(Debug, Default)]
 struct Line {
     octets: Vec<u8>,
+    /// Octets of it, those included that are not kept.
+    length: usize,
     is_whole: bool,
 }
 
@@ -79,6 +83,7 @@ impl Line {
     fn read(&mut self, lines: &mut impl BufRead) -> io::Result<bool> {
         if std::mem::take(&mut self.is_whole) {
             self.octets.clear();
+            self.length = 0;
         }
         while !self.is_whole {
             let piece = match lines.fill_buf() {
@@ -96,7 +101,11 @@ impl Line {
             let room = (LONGEST + 1).saturating_sub(self.octets.len());
             self.octets.extend(piece.iter().take(len.min(room)));
             lines.consume(len);
+            self.length += len;
             self.is_whole = end.is_some();
+            if self.length > ENDLESS {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without end"));
+            }
         }
         Ok(true)
     }
@@ -244,6 +253,8 @@ mod tests {
         let (o, t, x) = (Some(b'o'), Some(b't'), Some(b'x'));
         assert_eq!(found, [(4, o), (4, t), (0, None), (7, t), (LONGEST, x)]);
         assert_eq!(line.octets(), b"last");
+        let refused = line.read(&mut BufReader::new(io::repeat(b'x'))).unwrap_err();
+        assert_eq!((refused.to_string().as_str(), line.length / ENDLESS), ("a line without end", 1));
     }
 
     #[test]

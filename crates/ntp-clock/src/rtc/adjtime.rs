@@ -10,6 +10,7 @@ use std::path::Path;
 use atomic_file::{Outcome, Snapshot};
 use ntp_types::{NtpDuration, UnixTime};
 
+use crate::rtc::scan::{line, Scanner};
 use crate::rtc::zone::local_to_utc;
 use crate::rtc::RtcError;
 
@@ -194,22 +195,7 @@ impl AdjTime {
     /// could not be read, [`check`](Self::check) tells.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
-        let (first, rest) = line(bytes);
-        let (second, rest) = line(rest);
-        let (third, _) = line(rest);
-        let mut adjtime = Self::default();
-        let mut scanner = Scanner(first);
-        if let Some(number) = scanner.float() {
-            adjtime.drift_factor = number;
-            if let Some(number) = scanner.integer() {
-                adjtime.last_adjustment = number;
-                adjtime.not_adjusted = scanner.float().unwrap_or(0.0);
-            }
-        }
-        adjtime.last_calibration = Scanner(second).integer().unwrap_or(0);
-        // Without its newline it is not recognised, and UTC is meant.
-        adjtime.scale = if third == b"LOCAL\n" { TimeScale::Local } else { TimeScale::Utc };
-        adjtime
+        Self::read(bytes).0
     }
 
     /// Whether every line that is there holds what [`parse`](Self::parse) reads of it. Lines may be missing, and so may what
@@ -218,27 +204,48 @@ impl AdjTime {
     /// # Errors
     /// [`AdjTimeError`] names the first that does not.
     pub fn check(bytes: &[u8]) -> Result<(), AdjTimeError> {
+        Self::read(bytes).1
+    }
+
+    fn read(bytes: &[u8]) -> (Self, Result<(), AdjTimeError>) {
         let (first, rest) = line(bytes);
         let (second, rest) = line(rest);
         let (third, _) = line(rest);
-        let mut scanner = Scanner(first);
-        let is_drift = scanner.float().is_some()
-            && (scanner.is_done() || scanner.integer().is_some())
-            && (scanner.is_done() || scanner.float().is_some() && scanner.is_done());
+        let mut adjtime = Self::default();
+        let is_drift = adjtime.read_drift(first);
         let mut scanner = Scanner(second);
-        let is_calibration = scanner.integer().is_some() && scanner.is_done();
-        let is_scale = matches!(third, b"UTC\n" | b"UTC" | b"LOCAL\n");
+        let calibration = scanner.integer();
+        adjtime.last_calibration = calibration.unwrap_or(0);
+        // Without its newline it is not recognised, and UTC is meant.
+        adjtime.scale = if third == b"LOCAL\n" { TimeScale::Local } else { TimeScale::Utc };
         let lines = [
             (first, is_drift, "a drift, the time of the last adjustment and what was left then"),
-            (second, is_calibration, "the time of the last calibration"),
-            (third, is_scale, "UTC or LOCAL and the end of the line"),
+            (second, calibration.is_some() && scanner.is_done(), "the time of the last calibration"),
+            (third, matches!(third, b"UTC\n" | b"UTC" | b"LOCAL\n"), "UTC or LOCAL and the end of the line"),
         ];
-        for (number, (text, is_good, expected)) in (1..).zip(lines) {
-            if !is_good && !text.is_empty() {
-                return Err(AdjTimeError { line: number, expected, found: String::from_utf8_lossy(text).into_owned() });
-            }
+        let wrong = (1..).zip(lines).find(|(_, (text, is_good, _))| !is_good && !text.is_empty());
+        let checked = wrong.map_or(Ok(()), |(line, (text, _, expected))| {
+            Err(AdjTimeError { line, expected, found: String::from_utf8_lossy(text).into_owned() })
+        });
+        (adjtime, checked)
+    }
+
+    /// Reads the first line as far as it goes; whether that is all it holds.
+    fn read_drift(&mut self, line: &[u8]) -> bool {
+        let mut scanner = Scanner(line);
+        let Some(drift) = scanner.float() else { return false };
+        self.drift_factor = drift;
+        if scanner.is_done() {
+            return true;
         }
-        Ok(())
+        let Some(last) = scanner.integer() else { return false };
+        self.last_adjustment = last;
+        if scanner.is_done() {
+            return true;
+        }
+        let Some(left) = scanner.float() else { return false };
+        self.not_adjusted = left;
+        scanner.is_done()
     }
 }
 
@@ -318,88 +325,5 @@ impl AdjTimeFile {
             self.original = bytes;
         }
         Ok(is_written)
-    }
-}
-
-/// The next line with its newline, at most 80 octets of it, as `fgets` into 81 takes them; and what follows.
-fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let end = bytes.iter().take(80).position(|&octet| octet == b'\n').map_or(bytes.len().min(80), |place| place + 1);
-    bytes.split_at(end)
-}
-
-/// C's `scanf` for the two conversions the file needs, over what is left of a line.
-struct Scanner<'a>(&'a [u8]);
-
-impl Scanner<'_> {
-    fn skip_space(&mut self) {
-        let space = self.0.iter().take_while(|octet| matches!(octet, b' ' | b'\t'..=b'\r')).count();
-        self.advance(space);
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.0 = self.0.get(count..).unwrap_or_default();
-    }
-
-    /// Whether nothing but space is left.
-    fn is_done(&mut self) -> bool {
-        self.skip_space();
-        self.0.is_empty()
-    }
-
-    fn digits(bytes: &[u8]) -> usize {
-        bytes.iter().take_while(|octet| octet.is_ascii_digit()).count()
-    }
-
-    fn sign(bytes: &[u8]) -> usize {
-        usize::from(matches!(bytes.first(), Some(b'+' | b'-')))
-    }
-
-    /// `%ld`: too large a number is the largest.
-    fn integer(&mut self) -> Option<i64> {
-        self.skip_space();
-        let sign = Self::sign(self.0);
-        let digits = Self::digits(self.0.get(sign..)?);
-        if digits == 0 {
-            return None;
-        }
-        let is_negative = self.0.first() == Some(&b'-');
-        let value = self.0.iter().skip(sign).take(digits).fold(0_i128, |value, octet| {
-            (value * 10 + i128::from(octet - b'0')).min(i128::from(u64::MAX)) // bounded, far beyond an i64
-        });
-        let value = if is_negative { -value } else { value };
-        self.advance(sign + digits);
-        Some(i64::try_from(value).unwrap_or(if is_negative { i64::MIN } else { i64::MAX }))
-    }
-
-    /// `%lf`, decimal; "inf", "nan" and hexadecimal are no drift and are not read.
-    fn float(&mut self) -> Option<f64> {
-        self.skip_space();
-        let sign = Self::sign(self.0);
-        let whole = Self::digits(self.0.get(sign..)?);
-        let mut length = sign + whole;
-        let mut fraction = 0;
-        if self.0.get(length) == Some(&b'.') {
-            fraction = Self::digits(self.0.get(length + 1..)?);
-            if whole + fraction > 0 {
-                length += 1 + fraction;
-            }
-        }
-        if whole + fraction == 0 {
-            return None;
-        }
-        let number = length;
-        let mut end = length;
-        if matches!(self.0.get(length), Some(b'e' | b'E')) {
-            let rest = self.0.get(length + 1..).unwrap_or_default();
-            let sign = Self::sign(rest);
-            let digits = Self::digits(rest.get(sign..).unwrap_or_default());
-            length += 1 + sign + digits;
-            // glibc takes an "e" without digits as well, and leaves it out of the number.
-            end = if digits == 0 { number } else { length };
-        }
-        let text = core::str::from_utf8(self.0.get(..end)?).ok()?;
-        let value: f64 = text.parse().ok()?;
-        self.advance(length);
-        value.is_finite().then_some(value)
     }
 }

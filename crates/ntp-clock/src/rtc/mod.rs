@@ -39,6 +39,7 @@ mod edge;
 mod error;
 pub(crate) mod ioctl;
 mod look;
+mod scan;
 mod set;
 mod sysfs;
 mod time;

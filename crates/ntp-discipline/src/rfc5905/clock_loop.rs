@@ -11,7 +11,9 @@ use core::time::Duration;
 
 use ntp_types::{Frequency, Instant, NtpDuration, Poll, Precision};
 
-use super::constants::{ALLAN_INTERCEPT, AVERAGING, FLL_GAIN, PLL_GAIN};
+use super::constants::{
+    ALLAN_INTERCEPT, AVERAGING, FLL_GAIN, MAXIMUM_FREQUENCY, PANIC_THRESHOLD, PLL_GAIN, STEPOUT, STEP_THRESHOLD,
+};
 use super::poll::PollAdjust;
 
 /// ntpd's poll interval, in seconds, by which the phase is paid out at the start.
@@ -49,19 +51,31 @@ pub enum Outcome {
     Panic,
 }
 
-/// The numbers the loop runs by.
+/// The numbers the loop runs by; by default the RFC's, and a precision of 2⁻²⁰ s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoopOptions {
-    /// STEPT.
+    /// STEPT: offsets of larger magnitude are steps.
     pub step_threshold: NtpDuration,
     /// WATCH: stepout, and the time the frequency is measured.
     pub stepout: Duration,
-    /// PANICT.
+    /// PANICT: offsets of larger magnitude are refused.
     pub panic_threshold: NtpDuration,
-    /// MAXFREQ.
+    /// MAXFREQ: the largest magnitude of the frequency correction.
     pub maximum_frequency: Frequency,
     /// Precision of the clock: the floor of its jitter.
     pub precision: Precision,
+}
+
+impl Default for LoopOptions {
+    fn default() -> Self {
+        Self {
+            step_threshold: STEP_THRESHOLD,
+            stepout: STEPOUT,
+            panic_threshold: PANIC_THRESHOLD,
+            maximum_frequency: MAXIMUM_FREQUENCY,
+            precision: Precision::default(),
+        }
+    }
 }
 
 /// The loop.

@@ -1,10 +1,9 @@
-//! One source as the RFC's peer process sees it: its filter, the sample that stands for it, its distance.
+//! One source of the engine: its peer process, what its server says, whether it answers.
 
 use ntp_types::{Instant, NtpDuration, Poll, Precision, Reference};
 
-use super::constants::{FREQUENCY_TOLERANCE, MINIMUM_DISPERSION};
 use super::filter::{ClockFilter, Filtered, Tuple};
-use super::popcorn::is_spike;
+use super::peer::Peer;
 use crate::engine::SourceOptions;
 use crate::sample::{Sample, ServerState};
 use crate::verdict::Verdict;
@@ -23,8 +22,7 @@ pub struct Source {
     polls: u32,
     pub(super) verdict: Verdict,
     pub(super) last: Option<Instant>,
-    filter: ClockFilter,
-    used: Option<Filtered>,
+    peer: Peer,
 }
 
 impl Source {
@@ -48,13 +46,13 @@ impl Source {
     /// The clock filter.
     #[must_use]
     pub const fn filter(&self) -> &ClockFilter {
-        &self.filter
+        self.peer.filter()
     }
 
     /// The sample that stands for the source.
     #[must_use]
     pub const fn used(&self) -> Option<&Filtered> {
-        self.used.as_ref()
+        self.peer.used()
     }
 
     /// Take a sample in; `slewed` is what the clock had been slewed by when it was taken.
@@ -70,8 +68,8 @@ impl Source {
         self.reach |= 1;
         self.last = Some(at);
         let offset = sample.offset + slewed;
-        self.filter.push(Tuple { offset, delay: sample.delay, dispersion: sample.dispersion, at: Some(at) }, now);
-        self.refresh(precision, poll);
+        let tuple = Tuple { offset, delay: sample.delay, dispersion: sample.dispersion, at: Some(at) };
+        self.peer.push(tuple, now, precision, poll.interval());
     }
 
     /// A poll went out; a dummy goes in when the last three were not answered.
@@ -79,48 +77,23 @@ impl Source {
         self.reach = reach;
         self.polls = self.polls.saturating_add(1);
         if reach & 7 == 0 {
-            self.filter.push(Tuple::DUMMY, now);
-            self.refresh(precision, poll);
-        }
-    }
-
-    /// The filter's best becomes the sample that stands for the source, if it is newer and no spike.
-    fn refresh(&mut self, precision: Precision, poll: Poll) {
-        let Some(best) = self.filter.best(precision) else {
-            self.used = None;
-            return;
-        };
-        match &mut self.used {
-            // Never a sample older than the last one used, and no spike; the register's dispersion counts all the same.
-            Some(used) if best.at < used.at || (best.at > used.at && is_spike(used, &best, poll.interval())) => {
-                used.dispersion = best.dispersion;
-            }
-            used => *used = Some(best),
+            self.peer.push(Tuple::DUMMY, now, precision, poll.interval());
         }
     }
 
     /// Follow a changed clock.
-    pub(super) fn shift_offsets(&mut self, mut change: impl FnMut(Instant) -> NtpDuration) {
-        if let Some(used) = &mut self.used {
-            used.offset += change(used.at);
-        }
-        self.filter.shift_offsets(change);
+    pub(super) fn shift_offsets(&mut self, change: impl FnMut(Instant) -> NtpDuration) {
+        self.peer.shift_offsets(change);
     }
 
     /// λ: how far its time can be from true time.
-    ///
-    /// max(MINDISP, root delay + δ) / 2 + root dispersion + ε + Φ·(now − t) + jitter.
     pub(super) fn root_distance(&self, now: Instant) -> Option<NtpDuration> {
-        let used = self.used?;
-        let round_trip = (self.server.root_delay.to_duration() + used.delay).max(MINIMUM_DISPERSION);
-        let aged = FREQUENCY_TOLERANCE.over(now.since(used.at));
-        let root_dispersion = self.server.root_dispersion.to_duration();
-        Some(round_trip.half() + root_dispersion + used.dispersion + aged + used.jitter)
+        self.peer.root_distance(&self.server, now)
     }
 
     /// Whether only the dispersion of missing samples keeps its distance above `allowed`.
     pub(super) fn is_near(&self, allowed: NtpDuration) -> bool {
-        let Some(used) = self.used else { return false };
+        let Some(used) = self.used() else { return false };
         let round_trip = self.server.root_delay.to_duration() + used.delay;
         round_trip.half() + self.server.root_dispersion.to_duration() + used.jitter <= allowed
     }

@@ -40,8 +40,12 @@ impl Filter {
         while register.len() < 8 {
             register.push(Tuple { offset: 0.0, delay: MAXDISP, disp: MAXDISP, at: None });
         }
-        // Stable, newest first: the newest of equal delays leads. Dummies last whatever their delay.
-        register.sort_by(|a, b| a.at.is_none().cmp(&b.at.is_none()).then(a.delay.total_cmp(&b.delay)));
+        // The newest of equal delays leads. Dummies last whatever their delay.
+        let newest = |tuple: &Tuple| tuple.at.unwrap_or(f64::NEG_INFINITY);
+        register.sort_by(|a, b| {
+            let dummies = a.at.is_none().cmp(&b.at.is_none());
+            dummies.then(a.delay.total_cmp(&b.delay)).then(newest(b).total_cmp(&newest(a)))
+        });
         let at = register[0].at?;
         let disp = (0..8).map(|i| register[i].disp / 2_f64.powi(i as i32 + 1)).sum();
         let valid: Vec<&Tuple> = register.iter().filter(|tuple| tuple.at.is_some()).collect();
