@@ -10,7 +10,8 @@ fn main() {
 
     // Paths to a panic that nothing takes are left out by an optimiser that sees all crates as one; by less they stay, and the
     // link fails for no fault of the code.
-    let lto = format!("CARGO_PROFILE_{}_LTO", var("PROFILE").unwrap_or_default().replace("debug", "dev").to_uppercase());
+    let lto =
+        format!("CARGO_PROFILE_{}_LTO", var("PROFILE").unwrap_or_default().replace("debug", "dev").to_uppercase());
     println!("cargo:rerun-if-env-changed={lto}");
     let is_whole = var(&lto).map_or(true, |lto| lto == "fat" || lto == "true");
     let level = var("OPT_LEVEL").unwrap_or_default();

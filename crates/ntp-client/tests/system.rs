@@ -194,14 +194,22 @@ fn the_snapshot_says_what_happened() {
     let mut world = World::new();
     let (up, down) = (world.serve("10.0.0.1:123", good), world.serve("10.0.0.2:123", silent));
     world.add(up, config(4, 10, true));
+    let lost = world.serve("10.0.0.3:123", |request: &[u8], time, _| {
+        let mut bytes = answer(request, time, ROUND_TRIP);
+        bytes[0] |= 0xc0; // leap 3: it has no time
+        vec![(ROUND_TRIP, bytes)]
+    });
     world.add(down, config(4, 10, true));
+    world.add(lost, config(4, 10, true));
     world.system.engine_mut().system_peer = Some(0);
     world.system.engine_mut().status = Status::Synchronized;
     world.run_for(HOUR);
     let snapshot = world.system.snapshot(world.now);
     assert_eq!(snapshot.system_peer, Some(up));
     assert_eq!(snapshot.standing.reference_id.to_bytes(), [10, 0, 0, 1]);
-    let [up, down] = &snapshot.sources[..] else { panic!("two sources") };
+    let [up, down, lost] = &snapshot.sources[..] else { panic!("three sources") };
+    let verdicts = [up, down, lost].map(|source| source.estimate.verdict);
+    assert_eq!(verdicts, [Verdict::Pending, Verdict::Unreachable, Verdict::Unsynchronized]);
     assert_eq!((up.reach.to_string(), down.reach.to_string()), ("377".into(), "000".into()));
     assert_eq!(up.counters.sent, up.counters.accepted);
     assert_eq!((down.counters.accepted, down.counters.sent), (0, down.counters.lost + 1));

@@ -219,6 +219,25 @@ fn unfit_sources_say_why() {
     assert_eq!(found, expected);
 }
 
+/// Fit sources beyond the 64 that are weighed are measured, and said to be too many.
+#[test]
+fn more_sources_than_are_weighed_are_shown() {
+    let mut engine = Engine::new(Policy::default(), Options::default()).unwrap();
+    let mut sources = [Source::default(); 66];
+    for index in 0..sources.len() {
+        engine.open(&mut sources, index, SourceOptions::default());
+    }
+    for second in (0..128).step_by(16) {
+        for index in 0..sources.len() {
+            let sample = sample(second, 0);
+            let _ = engine.handle_sample(&mut sources, index, &sample, sample.received);
+        }
+    }
+    let excess = |source: &Source| source.verdict() == Verdict::Excess;
+    assert!(sources[..64].iter().all(|source| source.verdict().is_truechimer() && !excess(source)));
+    assert!(sources[64..].iter().all(excess));
+}
+
 /// A spike is not believed, but the sample was there: the filter is one fuller.
 #[test]
 fn a_spike_moves_nothing_and_still_fills_the_filter() {

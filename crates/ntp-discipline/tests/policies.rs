@@ -48,6 +48,9 @@ of_both! {
     a_leap_warning_needs_a_majority => leap
     what_the_clock_refuses_is_asked_again_and_teaches_nothing => refusing_clock
     no_minority_ever_wins => minority
+    a_preferred_source_is_the_system_peer => prefer
+    who_is_only_measured_does_not_steer => no_select
+    a_source_that_is_reset_starts_over => reset
 }
 
 fn world<E: Engine>(engine: E, servers: usize, clock: Clock) -> World<E> {
@@ -157,21 +160,22 @@ fn rates<E: Engine>(engine: impl Fn(Policy) -> E) {
 
 fn smear<E: Engine>(engine: impl Fn(Policy) -> E) {
     let smearing = SourceOptions { smeared: Some(true), ..SourceOptions::default() };
-    for (smear, smeared, followed) in [
-        (SmearGuard::Unsmeared, &[1][..], 0.0),
-        (SmearGuard::Unsmeared, &[0, 1][..], 0.0),
-        (SmearGuard::Smeared, &[1][..], -0.3),
-        (SmearGuard::Majority, &[1][..], 0.0),
-        (SmearGuard::Majority, &[0, 1][..], -0.3),
+    for (smear, servers, smeared, followed) in [
+        (SmearGuard::Unsmeared, 3, &[1][..], 0.0),
+        (SmearGuard::Unsmeared, 3, &[0, 1][..], 0.0),
+        (SmearGuard::Smeared, 3, &[1][..], -0.3),
+        (SmearGuard::Majority, 3, &[1][..], 0.0),
+        (SmearGuard::Majority, 2, &[1][..], 0.0),
+        (SmearGuard::Majority, 3, &[0, 1][..], -0.3),
     ] {
-        let mut world = world(engine(Policy { smear, ..quick() }), 3, Clock::new(0.05, 0.0));
+        let mut world = world(engine(Policy { smear, ..quick() }), servers, Clock::new(0.05, 0.0));
         for &index in smeared {
             world.engine.open(&mut world.sources, index, smearing);
             world.servers[index].error = -0.3;
         }
         world.run(3_000.0, |_, _| {});
         assert!((world.clock.offset(3_000.0) - followed).abs() < 2e-3, "{smear:?} {smeared:?}");
-        for index in 0..3 {
+        for index in 0..servers {
             let verdict = world.engine.source(&world.sources, index, instant(3_000.0)).verdict;
             let is_followed = smeared.contains(&index) == (followed < 0.0);
             assert_eq!(
@@ -256,4 +260,40 @@ fn minority<E: Engine>(engine: impl Fn(Policy) -> E) {
             assert!(error == 0.0 || !verdict.is_truechimer(), "seed {seed}: {error} s off is a {verdict}");
         }
     }
+}
+
+fn prefer<E: Engine>(engine: impl Fn(Policy) -> E) {
+    for preferred in [None, Some(2)] {
+        let mut world = world(engine(quick()), 3, Clock::new(0.05, 0.0));
+        world.servers[2].base = 60e-3;
+        if let Some(index) = preferred {
+            world.engine.open(&mut world.sources, index, SourceOptions { prefer: true, ..world.options });
+        }
+        world.run(2_000.0, |_, _| {});
+        let peer = world.engine.system(&world.sources, instant(2_000.0)).system_peer;
+        assert_eq!(peer == Some(2), preferred.is_some(), "{peer:?}");
+    }
+}
+
+fn no_select<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let mut world = world(engine(quick()), 2, Clock::new(0.05, 0.0));
+    world.engine.open(&mut world.sources, 1, SourceOptions { no_select: true, ..world.options });
+    world.servers[1].error = 0.03;
+    world.run(2_000.0, |_, _| {});
+    assert!(world.clock.offset(2_000.0).abs() < 2e-3, "{}", world.clock.offset(2_000.0));
+    let only_measured = world.engine.source(&world.sources, 1, instant(2_000.0));
+    assert_eq!(only_measured.verdict, Verdict::NoSelect);
+    assert!((only_measured.offset.to_seconds_f64() - 0.03).abs() < 2e-3, "{only_measured:?}");
+    assert_eq!(world.engine.system(&world.sources, instant(2_000.0)).survivors, 1);
+}
+
+fn reset<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let mut world = world(engine(quick()), 3, Clock::new(0.05, 0.0));
+    let source = |world: &World<E>| world.engine.source(&world.sources, 1, instant(world.now));
+    world.run(2_000.0, |_, _| {});
+    assert!(source(&world).samples >= 8 && source(&world).verdict.is_survivor());
+    world.engine.reset(&mut world.sources, 1);
+    assert_eq!((source(&world).samples, source(&world).verdict), (0, Verdict::Pending));
+    world.run(4_000.0, |_, offset| assert!(offset.abs() < 2e-3, "{offset}"));
+    assert!(source(&world).samples >= 8 && source(&world).verdict.is_survivor());
 }

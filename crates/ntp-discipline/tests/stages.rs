@@ -19,7 +19,7 @@ use ntp_discipline::rfc5905::popcorn::is_spike;
 use ntp_discipline::rfc5905::selection::{intersect, Candidate, Edge};
 use ntp_discipline::rfc5905::{Engine, Options, Source};
 use ntp_discipline::{Engine as _, Policy, Sample, ServerState, SourceOptions};
-use ntp_types::{Frequency, Instant, NtpDuration, NtpTimestamp, Poll, Precision, RoundTrip, Stratum};
+use ntp_types::{Frequency, Instant, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision, RoundTrip, Stratum};
 use proptest::prelude::*;
 
 fn micros(n: i64) -> NtpDuration {
@@ -187,6 +187,25 @@ proptest! {
             prop_assert_eq!(is_new, used > before);
             prop_assert!(used >= before);
         }
+    }
+
+    /// Microseconds of δ, root delay and root dispersion, and seconds since the sample.
+    #[test]
+    fn root_distance_as_the_rfc_writes_it(delay in 1_i64..9_000, root in (0_i64..9_000, 0_i64..900_000), age in 0_u64..9_000) {
+        let mut peer = Peer::new();
+        let tuple = Tuple { delay: micros(delay), dispersion: micros(30), at: Some(seconds(5)), ..Tuple::DUMMY };
+        for _ in 0..8 {
+            peer.push(tuple, seconds(5), Precision::default(), Duration::from_secs(64));
+        }
+        let [root_delay, root_dispersion] = [root.0, root.1].map(|micro| NtpShort::from_duration(micros(micro)));
+        let server = ServerState { root_delay, root_dispersion, ..ServerState::default() };
+        let short = |value: NtpShort| value.to_duration().to_seconds_f64();
+        let used = peer.used().unwrap();
+        let [disp, jitter] = [used.dispersion, used.jitter].map(NtpDuration::to_seconds_f64);
+        let expected = (short(root_delay) + delay as f64 / 1e6).max(0.005) / 2.0 + short(root_dispersion) + disp
+            + naive::PHI * age as f64 + jitter;
+        let found = peer.root_distance(&server, seconds(5 + age)).unwrap();
+        prop_assert!(near(found, expected, 2e-9), "{found} {expected}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use ntp_types::{Frequency, Instant, LeapIndicator, NtpDuration, Stratum};
 
 use crate::engine::{SourceEstimate, Status, SystemEstimate};
 use crate::rfc5905::constants::FREQUENCY_TOLERANCE;
+use crate::sample::ServerState;
 use crate::verdict::Verdict;
 
 use super::engine::Engine;
@@ -39,6 +40,9 @@ impl<const N: usize> Engine<N> {
         let is = |set: &[bool; N]| set.get(index).copied().unwrap_or(false);
         if source.reach == 0 && source.last.is_some() {
             Verdict::Unreachable
+        } else if source.server == ServerState::default() {
+            // It has said nothing yet.
+            Verdict::Pending
         } else if !source.is_synchronized() {
             Verdict::Unsynchronized
         } else if options.no_select {
