@@ -125,6 +125,10 @@ mod tests {
         assert!((metrics.rms - 5e-4).abs() < 1e-12 && (metrics.rms_frequency - 1e-6).abs() < 1e-15);
         assert_eq!((metrics.to_1ms, metrics.to_100us), (Some(50), None));
         assert_eq!((metrics.claims, metrics.violations), (180, 30));
+        let rising = |at: u32| Second { error: -f64::from(at), frequency: 0.0, bound: None };
+        let rising = Metrics::of(&(0..200).map(rising).collect::<Vec<_>>(), 100);
+        assert_eq!((rising.p95, rising.max), (195.0, 199.0));
+        assert_eq!((metrics.recovery, metrics.recovered(&run, Some(30)).recovery), (None, Some(20)));
         assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
         assert!((geometric_mean([1.0, 4.0]) - 2.0).abs() < 1e-12);
     }

@@ -154,9 +154,13 @@ impl Path {
 pub struct Link {
     path: Path,
     random: Random,
-    /// Time and two normal values per correlated queue, whose squares' half sum is the exponential.
-    memory: Vec<(f64, [f64; 2])>,
+    /// What each queue remembers, and each event.
+    memory: Vec<Memory>,
+    congestion: Vec<Memory>,
 }
+
+/// Time and two normal values of a correlated queue, whose squares' half sum is the exponential.
+type Memory = (f64, [f64; 2]);
 
 impl Link {
     /// The path in motion, with the random stream `purpose` of `seed`.
@@ -164,7 +168,8 @@ impl Link {
     pub fn new(path: Path, seed: u64, purpose: u64) -> Self {
         let mut random = Random::stream(seed, purpose);
         let memory = path.queues.iter().map(|_| (0.0, [random.normal(), random.normal()])).collect();
-        Self { path, random, memory }
+        let congestion = vec![(0.0, [0.0; 2]); path.events.len()];
+        Self { path, random, memory, congestion }
     }
 
     /// When the copies of a packet that enters at `now` arrive, as delays in seconds; none when it is lost.
@@ -176,11 +181,11 @@ impl Link {
         }
         let queued = delay - self.path.delay;
         let mut lost = random.chance(self.path.loss);
-        for &(when, event) in &self.path.events {
+        for (&(when, event), memory) in self.path.events.iter().zip(&mut self.congestion) {
             if when.holds(now) {
                 match event {
                     Event::Longer(more) => delay += more,
-                    Event::Congested(queue) => delay += draw(queue, now, random, &mut (0.0, [0.0; 2])),
+                    Event::Congested(queue) => delay += draw(queue, now, random, memory),
                     Event::Down => lost = true,
                 }
             }
@@ -197,7 +202,7 @@ impl Link {
     }
 }
 
-fn draw(queue: Queue, now: f64, random: &mut Random, memory: &mut (f64, [f64; 2])) -> f64 {
+fn draw(queue: Queue, now: f64, random: &mut Random, memory: &mut Memory) -> f64 {
     match queue {
         Queue::Exponential(mean) => mean * random.exponential(),
         Queue::Gamma { shape, scale } => scale * random.gamma(shape),
@@ -236,9 +241,53 @@ mod tests {
         assert!(carried.iter().flatten().flatten().all(|&delay| delay >= 0.02));
     }
 
+    #[allow(clippy::cast_precision_loss)]
+    fn mean(path: Path) -> f64 {
+        let mut link = Link::new(path, 1, 1);
+        let delays: Vec<f64> = (0..100_000).filter_map(|i| link.carry(f64::from(i))[0]).collect();
+        delays.iter().sum::<f64>() / delays.len() as f64
+    }
+
+    #[test]
+    fn queues_have_their_means_as_a_path_and_as_congestion() {
+        for (queue, expected) in [
+            (Queue::Exponential(2.0), 2.0),
+            (Queue::Gamma { shape: 3.0, scale: 0.5 }, 1.5),
+            (Queue::Pareto { index: 5.0, scale: 4.0 }, 1.0),
+            (Queue::Normal(1.0), libm::sqrt(2.0 / core::f64::consts::PI)),
+            (Queue::Correlated { mean: 1.0, seconds: 5.0 }, 1.0),
+        ] {
+            let always = mean(Path::fixed(0.5).queue(queue)) - 0.5;
+            assert!((always / expected - 1.0).abs() < 0.03, "{queue:?}: {always}");
+            // A quarter of the time.
+            let bursts = mean(Path::fixed(0.5).event(When::every(400.0, 100.0), Event::Congested(queue))) - 0.5;
+            assert!((4.0 * bursts / expected - 1.0).abs() < 0.05, "{queue:?}: {bursts}");
+        }
+        let longer = mean(Path::fixed(0.5).event(When::between(0.0, 49_999.0), Event::Longer(2.0)));
+        assert!((longer - 1.5).abs() < 1e-9, "{longer}");
+    }
+
+    #[test]
+    fn reordered_packets_are_overtaken() {
+        let overtaken = |path: Path| {
+            let mut link = Link::new(path, 1, 1);
+            let arrivals: Vec<f64> =
+                (0..10_000).filter_map(|i| Some(5e-3 * f64::from(i) + link.carry(5e-3 * f64::from(i))[0]?)).collect();
+            arrivals.windows(2).filter(|pair| pair[0] > pair[1]).count()
+        };
+        let plain = overtaken(Path::exponential(0.02, 1e-3));
+        let reordered = overtaken(Path::exponential(0.02, 1e-3).reordering(0.2));
+        assert!(plain < 100 && reordered > 500, "{plain} and {reordered}");
+    }
+
     #[test]
     fn a_correlated_queue_is_exponential_and_correlated() {
-        let path = Path::fixed(0.0).queue(Queue::Correlated { mean: 1.0, seconds: 100.0 });
+        let queue = Queue::Correlated { mean: 1.0, seconds: 100.0 };
+        assert_correlated(Path::fixed(0.0).queue(queue));
+        assert_correlated(Path::fixed(0.0).event(When::since(0.0), Event::Congested(queue)));
+    }
+
+    fn assert_correlated(path: Path) {
         let mut link = Link::new(path, 1, 1);
         let delays: Vec<f64> = (0..200_000).filter_map(|i| link.carry(f64::from(i) * 10.0)[0]).collect();
         #[allow(clippy::cast_precision_loss)]

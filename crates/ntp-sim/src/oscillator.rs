@@ -147,6 +147,30 @@ mod tests {
     }
 
     #[test]
+    fn warmth_comes_and_goes_with_its_period() {
+        let mut oscillator = Oscillator::new(&[Wander::Temperature { amplitude: 1e-6, period: 400.0 }], 1);
+        for (second, expected) in [(0, 0.0), (100, 1e-6), (200, 0.0), (300, -1e-6), (400, 0.0)] {
+            (oscillator.second..second).for_each(|_| oscillator.advance());
+            assert!((oscillator.frequency() - expected).abs() < 1e-12, "{second}: {}", oscillator.frequency());
+        }
+    }
+
+    #[test]
+    fn a_random_walk_spreads_with_the_root_of_time() {
+        let spread = |second: u32| {
+            let mut squares = 0.0;
+            for seed in 0..1_000 {
+                let mut oscillator = Oscillator::new(&[Wander::RandomWalk(1e-9)], seed);
+                (1..second).for_each(|_| oscillator.advance());
+                squares += oscillator.frequency() * oscillator.frequency() / 1_000.0;
+            }
+            libm::sqrt(squares)
+        };
+        assert!((spread(1) / 1e-9 - 1.0).abs() < 0.1, "{}", spread(1));
+        assert!((spread(400) / 20e-9 - 1.0).abs() < 0.1, "{}", spread(400));
+    }
+
+    #[test]
     fn flicker_has_more_power_the_longer_one_averages_than_white() {
         // The Allan deviation of flicker is flat, that of white falls with the root of the averaging time.
         let deviation = |wander: Wander, span: usize| {

@@ -146,4 +146,11 @@ mod tests {
         assert_eq!((server.frequency_error(50.0), server.frequency_error(200.0)), (0.0, 1e-3));
         assert!(server.answers(5.0) && !server.answers(15.0));
     }
+
+    #[test]
+    fn a_smear_takes_its_second_little_by_little() {
+        let server = Server::exponential(0.01, 1e-3).fault(Fault::Smear { at: 1_000.0, over: 86_400.0 });
+        let errors = [0.0, 1_000.0, 44_200.0, 87_400.0, 1e6].map(|now| server.error(now));
+        assert_eq!(errors, [0.0, 0.0, -0.5, -1.0, -1.0]);
+    }
 }

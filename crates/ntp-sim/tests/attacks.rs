@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use ntp_discipline::{adaptive, Policy};
 use ntp_proto::mac::{Algorithm, Key, SharedKey};
 use ntp_sim::attack::Attack;
 use ntp_sim::network::{Event, When};
 use ntp_sim::scenario::Scenario;
 use ntp_sim::server::{Fault, Server};
+use ntp_sim::whole::{self, SOURCES};
 
 fn quiet() -> Scenario {
     Scenario::new("quiet", "three good servers, an hour and a half")
@@ -29,10 +32,29 @@ fn floods_replays_and_spoofed_kisses_change_nothing() {
         .attack(Attack::SpoofedKiss(always, 5, *b"RATE"))
         .attack(Attack::Replay(always, 0.5))
         .attack(Attack::Replay(always, 70.0));
-    let (stormy, _) = ntp_sim::run(&attacked, 1);
+    let engine = adaptive::Engine::<SOURCES>::new(Policy::default()).unwrap();
+    let mut arrived = BTreeMap::new();
+    let (stormy, _) = whole::world(engine, &attacked, 1).run_tapped(|passage| {
+        let kind = match passage.bytes {
+            _ if !passage.to_client => "requests",
+            [0xe4, 0, 6, 0xe8, _, _, _, _, _, _, _, _, b'D' | b'R', ..] => "kisses",
+            [0x24, 1, 6, 0xe8, ..] => "flood",
+            [0x24, 1, ..] => "answers",
+            _ => "rubbish",
+        };
+        *arrived.entry(kind).or_insert(0) += 1;
+    });
     assert!(calm.rms > 0.0 && calm.rms < 1e-3, "{calm:?}");
     // Not a bit: nothing of it passes the checks, and no random number of the network depends on it.
     assert_eq!(stormy, calm);
+    // Each of them had been there, every answer three times.
+    let seconds = 5_400;
+    let near = |kind: &str, expected: u32| (expected - expected / 20..=expected).contains(&arrived[kind]);
+    assert!(
+        near("flood", 20 * seconds) && near("rubbish", 20 * seconds) && near("kisses", 10 * seconds),
+        "{arrived:?}"
+    );
+    assert!(near("answers", 3 * arrived["requests"]), "{arrived:?}");
 }
 
 #[test]

@@ -69,3 +69,14 @@ fn a_claim_decays_without_servers_and_comes_back_with_them() {
         }
     }
 }
+
+/// Somebody adds a third of a second to the clock, without a word: it shows, is seen at the next answer, and is taken off again.
+#[test]
+fn a_clock_that_somebody_sets_comes_right_again() {
+    let quiet = Scenario::new("moved", "three servers, and somebody who sets the clock");
+    let scenario = (0..3).fold(quiet, |scenario, _| scenario.server(near())).poll_fixed(6).watch(1_000, 4_000);
+    let (_, seconds) = ntp_sim::run(&scenario.moved(2_000, 0.3), 1);
+    let error = |at: usize| seconds[at].error;
+    assert!(error(1_998).abs() < 1e-3 && (error(2_001) - 0.3).abs() < 1e-3, "{} {}", error(1_998), error(2_001));
+    assert!((2_200..4_000).all(|at| error(at).abs() < 1e-3));
+}
