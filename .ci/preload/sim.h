@@ -37,7 +37,7 @@ struct datagram {
 
 /* As scenario files name them. */
 extern struct settings {
-    double limit, settle, offset, bias;
+    double limit, settle, offset, bias, event;
     long long date;  /* of true time zero, in seconds since 1970 */
     int raw_steered; /* CLOCK_MONOTONIC_RAW goes with the steered clock */
     int stamps;      /* SO_TIMESTAMPING is granted */

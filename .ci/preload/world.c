@@ -72,7 +72,7 @@ static void set(const char *key, const char *text)
     const struct {
         const char *key;
         double *number;
-    } numbers[] = {{"limit", &settings.limit}, {"settle", &settings.settle}, {"offset", &settings.offset},
+    } numbers[] = {{"limit", &settings.limit}, {"settle", &settings.settle}, {"event", &settings.event}, {"offset", &settings.offset},
         {"bias", &settings.bias}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!strcmp(key, numbers[i].key)) {
@@ -441,9 +441,10 @@ void report(void)
         qsort(sorted, (size_t)n, sizeof *sorted, compare);
         length = snprintf(line, sizeof line,
             "{\"rms\": %.6e, \"p95\": %.6e, \"max\": %.6e, \"rms_freq\": %.6e, \"to_1ms\": %ld, \"to_100us\": %ld, "
-            "\"packets\": %ld, \"packets_in_all\": %ld, \"ended\": %.3f}\n",
+            "\"recovery_1ms\": %ld, \"recovery_100us\": %ld, \"packets\": %ld, \"packets_in_all\": %ld, \"ended\": %.3f}\n",
             sqrt(squares / (double)n), sorted[n * 95 / 100], sorted[n - 1], sqrt(frequency_squares / (double)n),
-            time_to(0, 1e-3), time_to(0, 1e-4), asked_settled, asked, ended);
+            time_to(0, 1e-3), time_to(0, 1e-4), time_to((long)settings.event, 1e-3),
+            time_to((long)settings.event, 1e-4), asked_settled, asked, ended);
     }
     int file = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644) : 2;
     if (file < 0 || write(file, line, (size_t)length) != length)

@@ -14,7 +14,6 @@ use ntp_benches::callgrind;
 use ntp_discipline::rfc5905::clock_loop::{ClockLoop, LoopOptions};
 use ntp_discipline::rfc5905::cluster::{cluster, Truechimer};
 use ntp_discipline::rfc5905::combine::combine;
-use ntp_discipline::rfc5905::constants;
 use ntp_discipline::rfc5905::filter::{ClockFilter, Tuple};
 use ntp_discipline::rfc5905::selection::{intersect, Candidate, Edge};
 use ntp_discipline::{adaptive, rfc5905, Decision, Engine, Policy, Sample, ServerState, SourceOptions};
@@ -61,16 +60,7 @@ fn stages(criterion: &mut Criterion) {
             black_box(filter.best(Precision::default()))
         });
     });
-    let mut clock = ClockLoop::new(
-        LoopOptions {
-            step_threshold: constants::STEP_THRESHOLD,
-            stepout: constants::STEPOUT,
-            panic_threshold: constants::PANIC_THRESHOLD,
-            maximum_frequency: constants::MAXIMUM_FREQUENCY,
-            precision: Precision::default(),
-        },
-        Poll::DEFAULT_MIN,
-    );
+    let mut clock = ClockLoop::new(LoopOptions::default(), Poll::DEFAULT_MIN);
     group.bench_function("PLL/FLL loop, one update", |bencher| {
         bencher.iter(|| {
             let at = Instant::from_nanos(next() * 64_000_000_000);
