@@ -167,9 +167,10 @@ static double flicker(expression *e, stream *random)
     return sum;
 }
 
+/* It is as long at the start as at any time. */
 static double correlated(expression *e, double seconds, double time, stream *random)
 {
-    double keep = exp(-fmax(time - e->since, 0) / seconds), fresh = sqrt(1 - keep * keep);
+    double keep = e->number++ ? exp(-fmax(time - e->since, 0) / seconds) : 0, fresh = sqrt(1 - keep * keep);
     e->since = time;
     for (int i = 0; i < 2; i++)
         e->memory[i] = keep * e->memory[i] + fresh * normal(random);

@@ -16,6 +16,10 @@ const REPLAYED_EVERY: usize = 4;
 
 /// The most that offsets can say of how the queues lean: one way queues seven times as long.
 const STEEPEST: f64 = 0.48;
+/// A slope whose square is below this many of its variances is taken for chance, and so much of every other one is. With none
+/// of it the error in the first 1500 s is 6 % larger behind exponential queues that do not lean, with 30 it is 14 % larger
+/// behind those that do.
+const CHANCE: f64 = 6.0;
 
 /// Variance of an unusual frequency in units of its square. All of it would let what is usual be taken for unusual by chance.
 const UNUSUAL: f64 = 0.5;
@@ -126,16 +130,21 @@ impl Replay {
         }
         let mean = |value: fn(f64, f64, f64) -> f64| rows().map(|(w, t, d, z)| w * value(t, d, z)).sum::<f64>() / all;
         let (time, delay, offset) = (mean(|t, _, _| t), mean(|_, d, _| d), mean(|_, _, z| z));
-        let (mut tt, mut td, mut tz, mut dd, mut dz) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        let (mut tt, mut td, mut tz, mut dd, mut dz, mut zz) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
         for (w, t, d, z) in rows() {
             let (t, d, z) = (t - time, d - delay, z - offset);
             (tt, td, tz) = (tt + w * t * t, td + w * t * d, tz + w * t * z);
-            (dd, dz) = (dd + w * d * d, dz + w * d * z);
+            (dd, dz, zz) = (dd + w * d * d, dz + w * d * z, zz + w * z * z);
         }
         // The clock's drift is no queue's.
-        let drift = td / tt.max(f64::MIN_POSITIVE);
-        let slope = (dz - drift * tz) / (dd - drift * td).max(f64::MIN_POSITIVE);
-        let slope = within(slope, -STEEPEST, STEEPEST);
+        let tt = tt.max(f64::MIN_POSITIVE);
+        let excess = (dd - td * td / tt).max(f64::MIN_POSITIVE);
+        let slope = (dz - td * tz / tt) / excess;
+        #[allow(clippy::cast_precision_loss)] // a few dozen
+        let free = (self.len - 3) as f64;
+        let variance = (zz - tz * tz / tt - slope * slope * excess).max(0.0) / (free * excess);
+        let sure = 1.0 - CHANCE * variance / (slope * slope).max(f64::MIN_POSITIVE);
+        let slope = within(slope * sure.max(0.0), -STEEPEST, STEEPEST);
         let ratio = libm::sqrt((0.5 + slope) / (0.5 - slope));
         Some(ratio / (1.0 + ratio))
     }
@@ -167,8 +176,12 @@ mod tests {
     #[test]
     fn offsets_that_follow_the_delays_show_which_way_queues() {
         let lean = |up, down| leaning(up, down, 16).unwrap();
-        assert!((lean(1e-3, 1e-3) - 0.5).abs() < 0.15, "{}", lean(1e-3, 1e-3));
         assert!(lean(5e-3, 2e-4) > 0.8 && lean(2e-4, 5e-3) < 0.2, "{} {}", lean(5e-3, 2e-4), lean(2e-4, 5e-3));
+    }
+
+    #[test]
+    fn what_may_be_chance_shows_nothing() {
+        (8..32).for_each(|count| assert_eq!(leaning(1e-3, 1e-3, count), Some(0.5), "{count}"));
     }
 
     #[test]
