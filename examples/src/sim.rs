@@ -21,18 +21,20 @@ pub fn list(entries: &[Entry]) -> Report {
     Report::done(once.map(|entry| format!("{:13} {}\n", entry.scenario.name, entry.scenario.about)).collect())
 }
 
-/// A run as a trace for the plot.
+/// A run as a trace for the plot: of the seconds that share a point, the one in which the clock was most off.
 #[must_use]
 pub fn trace(seconds: &[Second]) -> Vec<TracePoint> {
     let every = (seconds.len() / POINTS).max(1);
-    let points = (0_u64..).zip(seconds).step_by(every);
-    points
-        .map(|(at, second)| TracePoint {
+    let seconds: Vec<(u64, &Second)> = (0..).zip(seconds).collect();
+    let worst = |some: &[(u64, &Second)]| {
+        let &(at, second) = some.iter().max_by(|(_, a), (_, b)| a.error.abs().total_cmp(&b.error.abs()))?;
+        Some(TracePoint {
             time: Duration::from_secs(at),
             offset: NtpDuration::from_seconds_f64(second.error),
             bound: second.bound.map(NtpDuration::from_seconds_f64),
         })
-        .collect()
+    };
+    seconds.chunks(every).filter_map(worst).collect()
 }
 
 /// A line as one JSON object; times in seconds, `null` where there is none.
@@ -78,4 +80,19 @@ pub fn check(expected: &str, found: &str) -> Report {
         ChangeTag::Equal => None,
     });
     Report { text: lines.collect(), is_success: expected == found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_bad_second_is_plotted() {
+        let second = |at| Second { error: if at == 12_345 { -0.5 } else { 1e-6 }, frequency: 0.0, bound: Some(1e-3) };
+        let trace = trace(&(0..60_000).map(second).collect::<Vec<_>>());
+        assert!((1_900..=2_100).contains(&trace.len()));
+        assert!(trace.windows(2).all(|pair| pair[0].time < pair[1].time));
+        let worst = trace.iter().max_by_key(|point| point.offset.abs()).unwrap();
+        assert_eq!((worst.time.as_secs(), worst.offset.to_seconds_f64()), (12_345, -0.5));
+    }
 }

@@ -16,6 +16,27 @@
 //! | [`more`] | further scenarios |
 //! | [`table`] | all scenarios over several seeds, scored |
 //!
+//! | to have | say |
+//! |---|---|
+//! | an oscillator that is off, walks, flickers, warms up by day, jumps | causes of [`oscillator::Wander`], summed |
+//! | queues: exponential, gamma, Pareto, correlated | [`network::Queue`], summed |
+//! | loss, duplicates, packets that are overtaken | [`lossy`], [`duplicating`], [`reordering`] |
+//! | ways that differ | [`Server::new`] of two paths |
+//! | bursts of congestion, another route, an outage | [`Event`] and [`When`] it holds |
+//! | servers that are wrong, run away, are silent, smear, kiss | [`server::Fault`] |
+//! | a falseticker within its error bound, and several of one mind | [`wrong_by`] a little, and the same faults for each |
+//! | floods, replays, forged kisses, who reads and forges | [`attack::Attack`] |
+//! | who delays packets | [`Event::Longer`] on one of the ways |
+//!
+//! [`lossy`]: network::Path::lossy
+//! [`duplicating`]: network::Path::duplicating
+//! [`reordering`]: network::Path::reordering
+//! [`Server::new`]: server::Server::new
+//! [`wrong_by`]: server::Server::wrong_by
+//! [`Event`]: network::Event
+//! [`Event::Longer`]: network::Event::Longer
+//! [`When`]: network::When
+//!
 //! Bare numbers are seconds of true time, frequencies seconds per second; errors are the clock's time minus the true one.
 //!
 //! A run depends on nothing but its scenario and its seed, to the last bit, on every target: randomness is the crate's
