@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ntp_client::{known_lag, AddError, Event, PoolConfig, System, SystemConfig};
-use ntp_discipline::{Status, Verdict};
+use ntp_discipline::{Refusal, Status, Verdict};
 use ntp_types::{ClockCommand, Frequency, Instant, NtpDuration, NtpTimestamp, Poll, UnixTime};
 use world::{answer, config, good, kiss, silent, Recorder, World, ROUND_TRIP};
 
@@ -203,7 +203,20 @@ fn the_snapshot_says_what_happened() {
     world.add(lost, config(4, 10, true));
     world.system.engine_mut().system_peer = Some(0);
     world.system.engine_mut().status = Status::Synchronized;
-    world.run_for(HOUR);
+    world.run_for(HOUR / 2);
+    let refusal = Refusal::NoMajority { candidates: 2 };
+    world.system.engine_mut().refusal = Some(refusal);
+    world.system.engine_mut().verdicts.insert(0, Verdict::Candidate);
+    world.run_for(HOUR / 4);
+    world.system.engine_mut().verdicts.clear();
+    world.run_for(HOUR / 4);
+    assert!(world.events.contains(&Event::Refused(refusal)));
+    let judged = world.events.iter().filter_map(|event| match *event {
+        Event::Judged { address, before, now, .. } => Some((address, before, now)),
+        _ => None,
+    });
+    let (pending, candidate) = (Verdict::Pending, Verdict::Candidate);
+    assert_eq!(judged.collect::<Vec<_>>(), [(up, pending, candidate), (up, candidate, pending)]);
     let snapshot = world.system.snapshot(world.now);
     assert_eq!(snapshot.system_peer, Some(up));
     assert_eq!(snapshot.standing.reference_id.to_bytes(), [10, 0, 0, 1]);
@@ -259,6 +272,22 @@ fn a_clock_at_1970_finds_2038_from_a_time_known_to_have_passed() {
     let clock = start + lag;
     assert_eq!(clock + offset_from(clock), NtpTimestamp::from_unix(truth));
     assert_eq!(known_lag(truth, made), None);
+}
+
+/// Sources that are added together are not asked all at once, nor made to wait for long.
+#[test]
+fn first_requests_are_spread() {
+    let mut world = World::new();
+    for last in 0..300 {
+        let server = world.serve(&address(last).to_string(), good);
+        world.add(server, config(6, 6, false));
+    }
+    let start = world.now;
+    world.run_for(Duration::from_secs(3));
+    let first: Vec<Duration> = world.servers.values().map(|server| server.asked[0].since(start)).collect();
+    assert!(first.iter().all(|at| *at <= Duration::from_secs(2)));
+    let at_once = |moment: &Duration| first.iter().filter(|at| *at == moment).count();
+    assert!(first.iter().all(|at| at_once(at) <= 2), "{first:?}");
 }
 
 /// However many associations there are: a request and its reply concern one of them, and the engine is asked of no other.

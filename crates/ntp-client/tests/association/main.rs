@@ -157,25 +157,32 @@ fn floods_of_rubbish_change_nothing() {
     assert_eq!(world.accepted, world.asked(server));
     assert!((53..=57).contains(&world.asked(server)));
     assert_eq!(world.system.association(id).unwrap().reach().to_string(), "377");
-    assert_eq!(world.system.snapshot(world.now).strangers, 3_600 * 8);
+    let snapshot = world.system.snapshot(world.now);
+    let counters = snapshot.sources[0].counters;
+    assert_eq!((snapshot.strangers, counters.foreign, counters.unusable), (3_600 * 8, 3_600 * 8, 0));
 }
 
 #[test]
 fn a_server_whose_reference_is_ourselves_is_a_loop() {
     let own = "192.0.2.77".parse().unwrap();
-    for stratum in [1, 3] {
+    let loopback = "127.0.0.1".parse().unwrap();
+    for (stratum, reference) in [(1, own), (3, own), (3, loopback)] {
         let mut world = World::new();
         let server = world.serve("192.0.2.1:123", move |request, time, _| {
             let mut bytes = answer(request, time, ROUND_TRIP);
             bytes[1] = stratum;
-            bytes[12..16].copy_from_slice(&reference_id_of(own).to_bytes());
+            bytes[12..16].copy_from_slice(&reference_id_of(reference).to_bytes());
             vec![(ROUND_TRIP, bytes)]
         });
-        world.system.set_local_addresses([own, "127.0.0.1".parse().unwrap()]);
+        world.system.set_local_addresses([own, loopback]);
         world.add(server, config(6, 10, false));
         world.run_for(HOUR);
-        if stratum == 1 {
-            assert_eq!(world.accepted, world.asked(server), "at stratum 1 the octets name a clock");
+        if stratum == 1 || reference == loopback {
+            assert_eq!(
+                world.accepted,
+                world.asked(server),
+                "no address of ours, but a clock's name, or its own loopback"
+            );
         } else {
             assert_eq!(world.accepted, 0);
             assert!(world.ignored.iter().all(|(_, ignored)| matches!(ignored, Ignored::Loop(_))));
@@ -242,6 +249,7 @@ fn an_exchange_over_a_leap_second_is_discarded_and_asked_again() {
         world.run_until(due + Duration::from_millis(100));
         world.error += NtpDuration::from_seconds(second);
         world.system.handle_leap(leap, world.now);
+        assert_eq!(world.system.engine().leaps, [(leap, world.now)]);
         let samples = world.samples(id).len();
         world.run_for(Duration::from_secs(10));
         let moved = world

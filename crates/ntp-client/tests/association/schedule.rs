@@ -36,6 +36,22 @@ fn the_initial_volley_ends_after_four_good_replies() {
     assert_eq!(world.asked(server), 5, "then the ordinary interval begins");
 }
 
+/// Where `iburst` allows a quick start, the discipline may ask for twelve replies sooner than the operator's shortest interval.
+#[test]
+fn the_start_may_be_quicker_than_the_shortest_interval() {
+    for (iburst, expected) in [(true, 8), (false, 0)] {
+        let mut world = World::new();
+        world.system.engine_mut().poll = Some(Poll::from_log2(4));
+        let server = world.serve("192.0.2.1:123", good);
+        world.add(server, config(6, 10, iburst));
+        world.run_for(HOUR);
+        let gaps = world.gaps(server);
+        let quick = gaps.iter().filter(|gap| (15.0..=17.0).contains(*gap)).count();
+        assert_eq!(quick, expected, "{gaps:?}");
+        assert!(gaps.iter().skip(12).all(|gap| *gap > 60.0), "{gaps:?}");
+    }
+}
+
 #[test]
 fn a_volley_into_silence_is_bounded_and_backs_off() {
     let mut world = World::new();

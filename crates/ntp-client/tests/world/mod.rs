@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ntp_client::{Event, Ignored, SourceConfig, SourceId, System, SystemConfig};
 use ntp_discipline::{
-    Decision, Engine, Policy, Sample, SourceEstimate, SourceOptions, Status, SystemEstimate, Verdict,
+    Decision, Engine, Policy, Refusal, Sample, SourceEstimate, SourceOptions, Status, SystemEstimate, Verdict,
 };
 use ntp_types::{Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, NtpTimestamp, Poll};
 
@@ -26,6 +26,9 @@ pub struct Recorder {
     pub applied: Vec<Applied>,
     pub reaches: Vec<(usize, u8)>,
     pub discontinuities: Vec<Instant>,
+    pub leaps: Vec<(LeapIndicator, Instant)>,
+    /// Told with the next decision.
+    pub refusal: Option<Refusal>,
     pub status: Status,
     pub system_peer: Option<usize>,
     pub samples: Vec<(u32, Sample)>,
@@ -62,6 +65,7 @@ impl Engine for Recorder {
         self.samples.push((u32::try_from(index).unwrap(), *sample));
         let command = self.commands.pop_front().unwrap_or(ClockCommand::Hold);
         let mut decision = Decision::new(command, Poll::DEFAULT_MIN);
+        decision.refused = self.refusal.take();
         decision.polls_changed = std::mem::replace(&mut self.told, self.poll) != self.poll;
         decision
     }
@@ -78,7 +82,9 @@ impl Engine for Recorder {
         self.discontinuities.push(now);
     }
 
-    fn handle_leap(&mut self, _: LeapIndicator, _: Instant) {}
+    fn handle_leap(&mut self, leap: LeapIndicator, now: Instant) {
+        self.leaps.push((leap, now));
+    }
 
     fn handle_timeout(&mut self, _: &mut [Notes], _: Instant) -> Decision {
         Decision::hold(Poll::DEFAULT_MIN)
