@@ -10,7 +10,7 @@ use ntp_discipline::{
     adaptive, rfc5905, Engine, Policy, Refusal, SmearGuard, SourceOptions, Status, StepLimit, Verdict,
 };
 use ntp_types::{ClockCommand, Frequency, LeapIndicator, NtpDuration, Precision};
-use world::{instant, Clock, Random, Server, World};
+use world::{instant, Clock, Random, Server, World, REFERENCE};
 
 /// Quick to believe a lasting jump; all else as by default.
 fn quick() -> Policy {
@@ -51,6 +51,8 @@ of_both! {
     a_preferred_source_is_the_system_peer => prefer
     who_is_only_measured_does_not_steer => no_select
     a_source_that_is_reset_starts_over => reset
+    a_known_frequency_is_taken_over => preset
+    a_claim_ends_where_the_distance_is_too_large => distance
 }
 
 fn world<E: Engine>(engine: E, servers: usize, clock: Clock) -> World<E> {
@@ -270,8 +272,9 @@ fn prefer<E: Engine>(engine: impl Fn(Policy) -> E) {
             world.engine.open(&mut world.sources, index, SourceOptions { prefer: true, ..world.options });
         }
         world.run(2_000.0, |_, _| {});
-        let peer = world.engine.system(&world.sources, instant(2_000.0)).system_peer;
-        assert_eq!(peer == Some(2), preferred.is_some(), "{peer:?}");
+        let system = world.engine.system(&world.sources, instant(2_000.0));
+        assert_eq!(system.system_peer == Some(2), preferred.is_some(), "{system:?}");
+        assert_eq!(system.peer_reference, REFERENCE);
     }
 }
 
@@ -296,4 +299,29 @@ fn reset<E: Engine>(engine: impl Fn(Policy) -> E) {
     assert_eq!((source(&world).samples, source(&world).verdict), (0, Verdict::Pending));
     world.run(4_000.0, |_, offset| assert!(offset.abs() < 2e-3, "{offset}"));
     assert!(source(&world).samples >= 8 && source(&world).verdict.is_survivor());
+}
+
+fn preset<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let mut world = world(engine(quick()), 1, Clock::new(0.3, 50e-6));
+    world.engine.preset_frequency(Frequency::from_ppm(-50), Frequency::from_ppm(1));
+    world.run(60.0, |_, _| {});
+    assert!(world.clock.frequency_error(60.0).abs() < 3e-6, "{}", world.clock.frequency_error(60.0));
+}
+
+/// Without servers the error bound grows by 15 ppm at the least, and the claim ends with it.
+fn distance<E: Engine>(engine: impl Fn(Policy) -> E) {
+    let policy = Policy { maximum_distance: NtpDuration::from_nanos(60_000_000), ..quick() };
+    let mut world = world(engine(policy), 1, Clock::new(0.05, 0.0));
+    let system = |world: &World<E>| world.engine.system(&world.sources, instant(world.now));
+    world.run(2_000.0, |_, _| {});
+    let before = system(&world);
+    assert_eq!(before.status, Status::Synchronized);
+    world.silent = true;
+    world.run(3_000.0, |_, _| {});
+    let after = system(&world);
+    assert_eq!(after.status, Status::Holdover);
+    let grown = (after.root_dispersion - before.root_dispersion).to_seconds_f64();
+    assert!(grown > 0.9 * 15e-6 * 1_000.0, "{grown}");
+    world.run(9_000.0, |_, _| {});
+    assert_eq!(system(&world).status, Status::Unsynchronized);
 }

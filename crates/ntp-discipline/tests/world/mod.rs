@@ -11,8 +11,11 @@ use ntp_discipline::engine::Engine;
 use ntp_discipline::{Decision, Sample, ServerState, SourceOptions};
 use ntp_types::{
     Applied, ClockCommand, Frequency, Instant, LeapIndicator, NtpDuration, NtpShort, NtpTimestamp, Poll, Precision,
-    RoundTrip, Stratum,
+    ReferenceId, RoundTrip, Stratum,
 };
+
+/// What every server says of its own source.
+pub(crate) const REFERENCE: ReferenceId = ReferenceId::from_bytes(*b"GPS\0");
 
 /// SplitMix64: enough for delays.
 pub(crate) struct Random(pub u64);
@@ -218,7 +221,7 @@ impl<E: Engine> World<E> {
             precision: Precision::from_log2(-24),
             root_delay: NtpShort::ZERO,
             root_dispersion: NtpShort::ZERO,
-            ..ServerState::default()
+            reference_id: REFERENCE,
         };
         Sample::new(trip, Precision::from_log2(-24), state, instant(sent), instant(received))
     }
