@@ -67,6 +67,7 @@ pub fn json(line: &Line) -> serde_json::Value {
         "rms_over_chrony": ratios.map(|(ratio, _)| ratio),
         "worst_over_chrony": ratios.map(|(_, worst)| worst),
         "frequency_over_chrony": line.frequency_ratio(),
+        "rms_over_best_known": line.known_ratio(),
     })
 }
 

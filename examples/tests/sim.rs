@@ -49,6 +49,7 @@ fn text_and_json_say_the_same() {
     near(row.chrony("ratio"), &json["rms_over_chrony"]);
     near(row.chrony("worst"), &json["worst_over_chrony"]);
     near(row.chrony("freq"), &json["frequency_over_chrony"]);
+    near(row.chrony("known"), &json["rms_over_best_known"]);
 }
 
 #[test]

@@ -162,6 +162,15 @@ impl Line {
         Some(self.servers as f64 * f64::from(self.scored) / self.yardstick.figures()?.poll)
     }
 
+    /// Our RMS over the best known.
+    #[must_use]
+    pub fn known_ratio(&self) -> Option<f64> {
+        match self.yardstick {
+            Yardstick::Same(_, Some(known)) => Some(self.rms / known),
+            _ => None,
+        }
+    }
+
     /// Our RMS frequency error over chrony's.
     #[must_use]
     pub fn frequency_ratio(&self) -> Option<f64> {
@@ -247,10 +256,7 @@ impl fmt::Display for Line {
         let packets = self.chrony_packets().unwrap_or_default();
         write!(f, " {mark}{:9.2e} {to_1ms:5} {to_100us:7} {packets:7.0} {ratio:6.2} {worst:5.2}", figures.rms)?;
         write!(f, " {:5.2}", self.rms_frequency / figures.rms_frequency)?;
-        match self.yardstick {
-            Yardstick::Same(_, Some(known)) => write!(f, "  {:5.2}", self.rms / known),
-            _ => Ok(()),
-        }
+        self.known_ratio().map_or(Ok(()), |known| write!(f, "  {known:5.2}"))
     }
 }
 
