@@ -37,6 +37,27 @@ fn a_dead_server_holds_nobody_up() {
     }
 }
 
+/// A near server that is 2 ms off is out-voted, and tells how our clock runs; when it runs off at last, it takes nobody along.
+#[test]
+fn an_outcast_tells_the_rate() {
+    let far = || Server::exponential(2e-2, 1e-3);
+    let three = Scenario::new("three", "three far servers").server(far()).server(far()).server(far());
+    let three = three.poll_fixed(6).watch(10_000, 20_000);
+    let outcast = Server::exponential(1e-4, 1e-5).wrong_by(2e-3);
+    let fourth =
+        |fault: Option<Fault>| three.clone().server(fault.map_or(outcast.clone(), |f| outcast.clone().fault(f)));
+    for seed in 1..=3 {
+        let [without, with, running] =
+            [three.clone(), fourth(None), fourth(Some(Fault::Drift { from: 15e3, rate: 1e-6 }))]
+                .map(|scenario| ntp_sim::run(&scenario, seed).0);
+        assert!(
+            with.rms < 0.9 * without.rms && with.rms_frequency < 0.6 * without.rms_frequency,
+            "{with:?}, {without:?}"
+        );
+        assert!(running.rms < 1.1 * without.rms && running.max < 1.2 * without.max, "{running:?}, {without:?}");
+    }
+}
+
 fn claims<E: Engine>(engine: E, scenario: &Scenario) -> Vec<Second> {
     whole::world(engine, scenario, 1).run().1
 }

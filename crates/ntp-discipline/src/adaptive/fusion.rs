@@ -2,7 +2,7 @@
 //!
 //! A lone source needs no selection: its witness is the estimate. With several, the members that the votes leave feed one
 //! joint estimate. A member that is out-voted twice in a row is expelled and the joint estimate built anew from the
-//! witnesses left, so that what the liar did to it is forgotten.
+//! witnesses left, so that what the liar did to it is forgotten. Of those that are out, samples tell the rate at most.
 
 use ntp_types::Instant;
 
@@ -14,6 +14,7 @@ use super::bank::{Estimate, Mixture};
 use super::engine::known_frequency;
 use super::joint::Joint;
 use super::observation::Observation;
+use super::outcast::Outcast;
 use super::planner::sample_variance;
 use super::select::{keep, select, Asymmetry, Selection};
 use super::setup::PATIENCE;
@@ -59,6 +60,8 @@ pub(super) struct Fusion<const N: usize> {
     /// The source whose witness is the estimate while there is no joint one.
     pub(super) leader: Option<usize>,
     pub(super) members: [bool; N],
+    /// What is known of the others.
+    pub(super) outcasts: [Outcast; N],
     /// What the last votes found.
     pub(super) selection: Selection<N>,
     pub(super) asymmetry: Asymmetry,
@@ -80,6 +83,7 @@ impl<const N: usize> Fusion<N> {
             at: Instant::ZERO,
             leader: None,
             members: [false; N],
+            outcasts: [Outcast::NONE; N],
             selection: Selection { possible: [false; N], agreeing: [false; N], majority: false },
             asymmetry: Asymmetry::new(),
             biases: [0.0; N],
@@ -199,6 +203,7 @@ impl<const N: usize> Fusion<N> {
         if self.leader == Some(index) {
             self.leader = None;
         }
+        self.lose_track(index);
         if was && self.joint.is_some() && self.standing_behind() > 0 {
             let last = sources.iter().map(|source| source.at).max().unwrap_or(self.at);
             self.build(sources, last, true);
@@ -234,7 +239,12 @@ impl<const N: usize> Fusion<N> {
             return no_majority(live);
         }
         let rebuilt = self.vote(sources, index, now);
-        match self.fuse(sources, index, taken, now) {
+        let fused = if self.is_member(index) {
+            self.fuse(sources, index, taken, now)
+        } else {
+            self.track(sources, index, taken, now)
+        };
+        match fused {
             Fused::No if rebuilt => Fused::Yes,
             fused => fused,
         }
@@ -242,6 +252,7 @@ impl<const N: usize> Fusion<N> {
 
     /// A lone source leads.
     fn follow(&mut self, index: usize, taken: &Taken) -> Fused {
+        self.lose_track(index);
         self.joint = None;
         self.leader = Some(index);
         self.members = core::array::from_fn(|i| i == index);
@@ -270,6 +281,7 @@ impl<const N: usize> Fusion<N> {
             if !is_member && (source.witness.samples() >= JOINS_FROM || since_the_first < PATIENCE) {
                 source.misfits = 0;
                 let member = as_member(source, self.asymmetry, true, now);
+                self.lose_track(index);
                 if let (Some(joint), Some(slot)) = (&mut self.joint, self.members.get_mut(index)) {
                     joint.join(index, &member);
                     *slot = true;
@@ -390,7 +402,12 @@ impl<const N: usize> Fusion<N> {
         for (fused, source) in self.fused.iter_mut().zip(sources) {
             *fused = source.absorbed.unwrap_or(*fused);
         }
-        self.joint = Some(Joint::build(&members, &biases));
+        let mut joint = Joint::build(&members, &biases);
+        let is_tracked = |i: usize| self.outcasts.get(i).is_some_and(|outcast| outcast.is_tracked);
+        for (i, source) in sources.iter().enumerate().filter(|&(i, _)| is_tracked(i)) {
+            joint.track(i, &as_member(source, self.asymmetry, is_steady, now));
+        }
+        self.joint = Some(joint);
     }
 
     fn led<'s>(&self, sources: &'s [Source]) -> Option<&'s Source> {

@@ -235,6 +235,20 @@ impl<const N: usize> Joint<N> {
         }
     }
 
+    /// One more source whose offset means nothing: what it changes by does.
+    pub(crate) fn track(&mut self, i: usize, source: &Member) {
+        self.merged = None;
+        let noise = (source.deviation * source.deviation).max(LEAST_VARIANCE);
+        for filter in &mut self.filters {
+            filter.free(i, source.offset - filter.core.offset, DIFFUSE);
+            let (_, variance) = filter.measured(i);
+            filter.absorb(i, variance, 0.0, variance * noise / (variance + noise));
+        }
+        if let Some(walk) = self.walks.get_mut(i) {
+            *walk = walk_of(source);
+        }
+    }
+
     /// One member less: its bias says nothing any more.
     pub(crate) fn dismiss(&mut self, i: usize) {
         self.merged = None;
@@ -333,14 +347,16 @@ impl<const N: usize> Joint<N> {
         if total <= 0.0 {
             return;
         }
+        // Those that are tracked measure what they did, too.
+        let [first, ..] = &self.filters;
+        let has_bias = |i: usize| first.biases.get(i).and_then(|row| row.get(i)).is_some_and(|&own| own > 0.0);
+        let parts: [f64; N] = core::array::from_fn(|i| if has_bias(i) { part } else { 0.0 });
         for filter in &mut self.filters {
             let each = members.iter().zip(&filter.bias);
             let mean = each.filter_map(|(m, bias)| m.map(|m| weight(&m) * bias)).sum::<f64>() / total;
             filter.core.offset += part * mean;
-            for (bias, member) in filter.bias.iter_mut().zip(members) {
-                if member.is_some() {
-                    *bias -= part * mean;
-                }
+            for (bias, part) in filter.bias.iter_mut().zip(&parts) {
+                *bias -= part * mean;
             }
         }
         self.merged = None;

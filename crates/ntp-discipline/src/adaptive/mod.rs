@@ -19,6 +19,8 @@
 //!   along from there on, and takes over when the next ones bear it out.
 //! - **Witnesses and votes.** Every source is estimated alone; what selection sees of it no other source can move.
 //! - **Joint estimate.** Members are fused with a bias each, as large as the asymmetry that is learnt from all of them.
+//! - **Outcasts.** A source whose offset is wrong and stays as it is tells the rate as well as any: it is fused with a bias that is
+//!   unknown.
 //! - **Slew.** Over as long as balances time and frequency error, from a breath to three polls.
 //!
 //! What bounds it: at the polls it chooses from 64 to 1024 s, a filter of particles that is told wander, queues and base
@@ -40,6 +42,7 @@ mod fusion;
 mod joint;
 mod jump;
 mod observation;
+mod outcast;
 mod path;
 mod planner;
 mod queues;

@@ -86,7 +86,7 @@ impl Asymmetry {
     /// Learns from sources that can be right together.
     pub(crate) fn learn<const N: usize>(&mut self, candidates: &[Candidate; N], possible: &[bool; N]) {
         let Some(middle) = median::<N>(among(candidates, possible).map(|(_, c)| c.offset)) else { return };
-        if possible.iter().filter(|&&is| is).count() < 3 {
+        if size(possible) < 3 {
             return;
         }
         // The middle is one of them, and as uncertain as it is.
@@ -110,7 +110,7 @@ pub(crate) fn select<const N: usize>(
     asymmetry: Asymmetry,
 ) -> Selection<N> {
     let live = candidates.map(|c| c.live);
-    let count = live.iter().filter(|&&is| is).count();
+    let count = size(&live);
     let near = clock.map(|clock| clock.offset);
     let none = Selection { possible: [false; N], agreeing: [false; N], majority: false };
     if count == 0 {
@@ -125,32 +125,43 @@ pub(crate) fn select<const N: usize>(
         let Some(clock) = clock else { return Selection { possible, ..none } };
         let own = around(clock.offset, HARD_WIDTH * clock.deviation);
         possible = keep(&live, |i| hard.get(i).is_some_and(|interval| overlap(interval, &own)));
-        let consistent = possible.iter().filter(|&&is| is).count();
+        let consistent = size(&possible);
         majority = 2 * (consistent + 1) > count + 1 && consistent > 0;
         if !majority {
             return Selection { possible, ..none };
         }
     }
 
-    let agreeing = agreeing_offsets(candidates, &possible, count, clock, asymmetry);
+    let agree = |possible: &[bool; N]| agreeing_offsets(candidates, possible, count, clock, asymmetry);
+    let mut agreeing = agree(&possible);
+    if agreeing.is_none() {
+        // Who is near and wrong may leave out one that is near and right. Then the far ones tell, if with those that they agree
+        // with they are more than half of all, members that are silent now included.
+        let silent = candidates.iter().filter(|c| c.member && !c.live).count();
+        let is_most = |agreeing: &[bool; N]| 2 * size(agreeing) > count + silent;
+        let mut others = majorities(&hard, &live).filter(|other| *other != possible);
+        if let Some((other, agree)) = others.find_map(|other| Some((other, agree(&other).filter(is_most)?))) {
+            (possible, agreeing) = (other, Some(agree));
+        }
+    }
+    let agreeing = agreeing.unwrap_or_else(|| with_the_clock(candidates, &possible, clock, asymmetry));
     let agreeing = agreeing_frequencies(candidates, agreeing, count, clock);
     Selection { possible, agreeing, majority }
 }
 
-/// The second vote.
+/// The second vote; nothing where no majority agrees.
 fn agreeing_offsets<const N: usize>(
     candidates: &[Candidate; N],
     possible: &[bool; N],
     count: usize,
     clock: Option<Witnessed>,
     asymmetry: Asymmetry,
-) -> [bool; N] {
-    let deviation = |c: &Candidate| libm::hypot(c.deviation, asymmetry.of(c.delay));
-    let fine = candidates.map(|c| around(c.offset, width(&c) * deviation(&c)));
+) -> Option<[bool; N]> {
+    let fine = fine(candidates, asymmetry);
     // One that does not agree with the steered clock may not bridge between those that do and those that were expelled.
     let voters = keep(possible, |i| {
         let agrees = |c: &Candidate, clock: Witnessed| {
-            libm::fabs(c.offset - clock.offset) <= OTHER_WIDTH * libm::hypot(deviation(c), clock.deviation)
+            libm::fabs(c.offset - clock.offset) <= OTHER_WIDTH * libm::hypot(deviation(c, asymmetry), clock.deviation)
         };
         candidates.get(i).is_some_and(|c| c.member || clock.map_or(true, |clock| agrees(c, clock)))
     });
@@ -159,18 +170,32 @@ fn agreeing_offsets<const N: usize>(
     for voters in [&voters, possible] {
         let (depth, agreeing) = deepest(&fine, voters, near);
         if 2 * depth > count || count == 1 {
-            return tighter(candidates, possible, &fine, &agreeing, asymmetry)
-                .filter(|with| 2 * with.iter().filter(|&&is| is).count() > count)
-                .unwrap_or(agreeing);
+            let with = tighter(candidates, possible, &fine, &agreeing, asymmetry);
+            return with.filter(|with| 2 * size(with) > count).or(Some(agreeing));
         }
     }
-    match clock {
-        Some(clock) => {
-            let own = around(clock.offset, HARD_WIDTH * clock.deviation);
-            keep(possible, |i| fine.get(i).is_some_and(|interval| overlap(interval, &own)))
-        }
-        None => *possible,
-    }
+    None
+}
+
+/// Where no majority agrees: those that agree with the clock, if it is a witness.
+fn with_the_clock<const N: usize>(
+    candidates: &[Candidate; N],
+    possible: &[bool; N],
+    clock: Option<Witnessed>,
+    asymmetry: Asymmetry,
+) -> [bool; N] {
+    let Some(clock) = clock else { return *possible };
+    let (fine, own) = (fine(candidates, asymmetry), around(clock.offset, HARD_WIDTH * clock.deviation));
+    keep(possible, |i| fine.get(i).is_some_and(|interval| overlap(interval, &own)))
+}
+
+/// To what accuracy a source has to agree, in deviations.
+fn deviation(candidate: &Candidate, asymmetry: Asymmetry) -> f64 {
+    libm::hypot(candidate.deviation, asymmetry.of(candidate.delay))
+}
+
+fn fine<const N: usize>(candidates: &[Candidate; N], asymmetry: Asymmetry) -> [(f64, f64); N] {
+    candidates.map(|c| around(c.offset, width(&c) * deviation(&c, asymmetry)))
 }
 
 /// Where the source whose delay leaves its path the least asymmetry is not among those that agree: those that can agree with
@@ -210,7 +235,7 @@ fn agreeing_frequencies<const N: usize>(
     count: usize,
     clock: Option<Witnessed>,
 ) -> [bool; N] {
-    let voters = agreeing.iter().filter(|&&is| is).count();
+    let voters = size(&agreeing);
     let pair = count == 2 && clock.is_some();
     if voters < 3 && !pair {
         return agreeing;
@@ -238,6 +263,26 @@ fn around(middle: f64, half: f64) -> (f64, f64) {
 
 fn overlap(a: &(f64, f64), b: &(f64, f64)) -> bool {
     a.0 <= b.1 && b.0 <= a.1
+}
+
+/// The sets of more than half of the voters whose intervals meet.
+fn majorities<'a, const N: usize>(
+    intervals: &'a [(f64, f64); N],
+    voters: &'a [bool; N],
+) -> impl Iterator<Item = [bool; N]> + 'a {
+    let starts = intervals.iter().zip(voters).filter(|(_, &is)| is).map(|(interval, _)| interval.0);
+    let sets = starts.map(|start| meeting(intervals, voters, start));
+    sets.filter(|set| 2 * size(set) > size(voters))
+}
+
+/// Those of the voters whose intervals contain `at`.
+fn meeting<const N: usize>(intervals: &[(f64, f64); N], voters: &[bool; N], at: f64) -> [bool; N] {
+    keep(voters, |i| intervals.get(i).is_some_and(|&(low, high)| low <= at && at <= high))
+}
+
+/// How many a set has.
+fn size<const N: usize>(set: &[bool; N]) -> usize {
+    set.iter().filter(|&&is| is).count()
 }
 
 /// Those of a set that keep a rule.
@@ -273,8 +318,8 @@ fn deepest<const N: usize>(intervals: &[(f64, f64); N], voters: &[bool; N], near
     let mut best = (0, f64::INFINITY, [false; N]);
     for (start, _) in those() {
         // A deepest overlap begins where one of its intervals begins.
-        let meets = keep(voters, |i| intervals.get(i).is_some_and(|&(low, high)| low <= start && start <= high));
-        let depth = meets.iter().filter(|&&is| is).count();
+        let meets = meeting(intervals, voters, start);
+        let depth = size(&meets);
         let end = intervals.iter().zip(&meets).filter(|(_, &is)| is).map(|(interval, _)| interval.1);
         let end = end.fold(f64::INFINITY, f64::min);
         let cost = near.map_or(end - start, |near| (start - near).max(near - end).max(0.0));
@@ -339,6 +384,38 @@ mod tests {
         let selection = select(&two, Some(clock), Asymmetry::new());
         assert!(selection.majority);
         assert_eq!(selection.agreeing, [true, false]);
+    }
+
+    /// One that is near and wrong lies within what far ones may be wrong by; one that is near and right is too near to meet it.
+    #[test]
+    fn far_ones_are_with_whom_they_agree() {
+        let near = |offset, distance| Candidate { delay: distance, distance, ..candidate(offset, 1e-5, 0.0) };
+        let far = Candidate { delay: 0.2, distance: 0.1, ..candidate(1e-3, 1e-3, 0.0) };
+        let four = [near(0.0, 2.5e-2), near(-3e-2, 1e-3), far, far];
+        let at_the_liar = Witnessed { offset: -3e-2, deviation: 1e-5, frequency: 0.0 };
+        for clock in [None, Some(at_the_liar)] {
+            let selection = select(&four, clock, Asymmetry::new());
+            assert!(selection.majority);
+            assert_eq!(selection.agreeing, [true, false, true, true], "{clock:?}");
+        }
+    }
+
+    /// Two of four members are silent, so that three liars are most of who speaks.
+    #[test]
+    fn who_agrees_while_members_are_silent_is_no_majority() {
+        let near = |offset, member| Candidate { delay: 4e-3, distance: 2e-3, member, ..candidate(offset, 1e-5, 0.0) };
+        let silent = Candidate { live: false, ..near(0.0, true) };
+        let far_liar = Candidate { delay: 0.06, distance: 0.03, ..candidate(-2e-2, 1e-5, 0.0) };
+        let seven =
+            [near(0.0, true), near(0.0, true), silent, silent, near(-2e-2, false), near(-2e-2, false), far_liar];
+        let clock = Witnessed { offset: 0.0, deviation: 1e-5, frequency: 0.0 };
+        let selection = select(&seven, Some(clock), Asymmetry::new());
+        assert_eq!(selection.agreeing, [true, true, false, false, false, false, false]);
+        let heard = seven.map(|c| Candidate { member: c.member && c.live, ..c });
+        assert_eq!(
+            select(&heard, Some(clock), Asymmetry::new()).agreeing,
+            [false, false, false, false, true, true, true]
+        );
     }
 
     #[test]

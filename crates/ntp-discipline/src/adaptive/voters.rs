@@ -10,7 +10,7 @@ use super::select::{Asymmetry, Candidate, Witnessed};
 use super::source::Source;
 
 /// What a witness's deviations are multiplied with: mixture and non-Gaussian margin.
-const MARGIN: f64 = 1.3;
+pub(super) const MARGIN: f64 = 1.3;
 /// Samples before a witness has a vote.
 const VOTES_FROM: u32 = 3;
 /// A source is silent after so many polls and seconds without a sample, …
