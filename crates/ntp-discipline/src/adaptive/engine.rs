@@ -133,7 +133,8 @@ impl<const N: usize> Engine<N> {
         let policy = self.governor.policy();
         let fused = self.fusion.handle_sample(sources, index, &taken, policy, clock.to_seconds_f64(), now);
         let plan = self.fusion.plan(sources, now);
-        let poll = self.plan_poll(sources, index, &taken, plan.as_ref());
+        let spread = self.fusion.spread(sources, index);
+        let poll = plan_poll(sources, index, &taken, (plan.as_ref(), spread), now);
         // Whether one source is wrong or our clock the others know: what it says itself is not fused meanwhile. What our clock
         // does now all know.
         let (is_surprised, is_astray) = (self.fusion.is_surprised(sources, index), fused == Fused::Astray);
@@ -150,19 +151,6 @@ impl<const N: usize> Engine<N> {
             Fused::NoMajority(candidates) => Decision::refused(Refusal::NoMajority { candidates }, poll),
         };
         Decision { polls_changed: are_asked, ..decision }
-    }
-
-    fn plan_poll(&self, sources: &mut [Source], index: usize, taken: &Taken, plan: Option<&Mixture>) -> Poll {
-        let spread = self.fusion.spread(sources, index);
-        let shared = self.fusion.sharing(sources, index);
-        let variance = |ahead: f64| plan.map_or(0.0, |plan| plan.after(ahead).xx);
-        let Some(source) = sources.get_mut(index) else { return Poll::DEFAULT_MIN };
-        let (min, max) = source.polls();
-        source.planner.after_sample(&variance, spread, shared, min, max);
-        if *taken == Taken::Gross {
-            source.planner.hurry(min);
-        }
-        source.planner.poll()
     }
 }
 
@@ -265,6 +253,26 @@ impl<const N: usize> crate::engine::Engine for Engine<N> {
     fn policy(&self) -> &Policy {
         self.governor.policy()
     }
+}
+
+/// How often to ask a source: the clock's uncertainty, which all sources keep small, grows as `plan` says; what a sample is
+/// worth, and what the source alone would know, are its own. So one that is noisy is asked seldom beside one that is not.
+fn plan_poll(
+    sources: &mut [Source],
+    index: usize,
+    taken: &Taken,
+    (plan, spread): (Option<&Mixture>, f64),
+    now: Instant,
+) -> Poll {
+    let Some(source) = sources.get_mut(index) else { return Poll::DEFAULT_MIN };
+    let growth = |ahead: f64| plan.map_or(0.0, |plan| plan.after(ahead).xx - plan.now.xx);
+    let known = source.plan(now).now.xx.max(plan.map_or(0.0, |plan| plan.now.xx));
+    let (min, max) = source.polls();
+    source.planner.after_sample(&growth, known, spread, min, max);
+    if *taken == Taken::Gross {
+        source.planner.hurry(min);
+    }
+    source.planner.poll()
 }
 
 /// What an estimate says now of a frequency, for a witness that starts.

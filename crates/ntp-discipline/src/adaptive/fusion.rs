@@ -14,7 +14,6 @@ use super::bank::{Estimate, Mixture};
 use super::engine::known_frequency;
 use super::joint::Joint;
 use super::observation::Observation;
-use super::planner::sample_variance;
 use super::select::{keep, select, Asymmetry, Selection};
 use super::setup::PATIENCE;
 use super::source::{Source, Taken};
@@ -141,19 +140,12 @@ impl<const N: usize> Fusion<N> {
         self.members.iter().filter(|&&is| is).count() as u32
     }
 
-    /// By how much the members shorten the time between samples that are worth as much as this source's own.
-    pub(super) fn sharing(&self, sources: &[Source], index: usize) -> f64 {
-        let worth = |source: &Source| 1.0 / sample_variance(source.path.spread());
-        let members = self.member_indices().filter_map(|i| sources.get(i)).map(worth);
-        let own = sources.get(index).map_or(f64::MAX, worth);
-        within(members.sum::<f64>() / own, 1.0, f64::from(self.standing_behind().max(1)))
-    }
-
-    /// The typical excess delay of the best member's path; of the source itself when there is no member.
+    /// What a sample of a source is worth: the typical excess delay of its path. One that is no member is worth no more than the
+    /// best of them.
     pub(super) fn spread(&self, sources: &[Source], index: usize) -> f64 {
         let own = sources.get(index).map_or(0.0, |source| source.path.spread());
         let spreads = self.member_indices().filter_map(|i| sources.get(i)).map(|source| source.path.spread());
-        spreads.reduce(f64::min).unwrap_or(own)
+        spreads.reduce(f64::min).map_or(own, |best| own.max(best))
     }
 
     pub(super) fn member_indices(&self) -> impl Iterator<Item = usize> + '_ {

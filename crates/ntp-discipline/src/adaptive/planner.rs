@@ -39,7 +39,7 @@ pub(crate) struct Planner {
     soon: Option<Poll>,
 }
 
-/// Variance of the system's offset some seconds after a sample, in s².
+/// What the variance of the clock's offset grows by in so many seconds, in s².
 pub(crate) type Growth<'a> = &'a dyn Fn(f64) -> f64;
 
 impl Planner {
@@ -63,9 +63,9 @@ impl Planner {
         self.soon = None;
     }
 
-    /// After a sample: `variance` is that of the estimate after so many seconds, `spread` the path's typical excess,
-    /// `shared` the number of sources that share the work.
-    pub(crate) fn after_sample(&mut self, variance: Growth<'_>, spread: f64, shared: f64, min: Poll, max: Poll) {
+    /// After a sample: the clock's variance grows by `growth` in so many seconds, that of the source's own estimate is `known`
+    /// now, and `spread` its path's typical excess.
+    pub(crate) fn after_sample(&mut self, growth: Growth<'_>, known: f64, spread: f64, min: Poll, max: Poll) {
         self.samples = self.samples.saturating_add(1);
         let index = usize::try_from(self.samples).unwrap_or(usize::MAX).saturating_sub(1);
         if let Some(&exponent) = WARM_UP.get(index) {
@@ -73,13 +73,12 @@ impl Planner {
             self.held = 0;
             return;
         }
-        let now = variance(0.0);
         if self.samples == AVERAGE_FROM {
-            self.present = now;
+            self.present = known;
         } else if self.samples > AVERAGE_FROM {
-            self.present = AVERAGE_KEEP * self.present + (1.0 - AVERAGE_KEEP) * now;
+            self.present = AVERAGE_KEEP * self.present + (1.0 - AVERAGE_KEEP) * known;
         }
-        let growth = |poll: Poll| variance(poll.interval().as_secs_f64() / shared) - now;
+        let growth = |poll: Poll| growth(poll.interval().as_secs_f64());
         let sample = sample_variance(spread);
         let poll = bounded(self.poll, min, max);
         let (longer, same) = (growth(poll.longer()), growth(poll));
@@ -125,7 +124,7 @@ mod tests {
         let mut planner = Planner::new(min);
         while planner.poll() < max && planner.samples < 100 {
             (0..requests).for_each(|_| planner.after_request());
-            planner.after_sample(&|_| 1e-10, 1e-3, 1.0, min, max);
+            planner.after_sample(&|_| 0.0, 1e-10, 1e-3, min, max);
         }
         planner.samples
     }
