@@ -38,6 +38,7 @@ struct datagram {
 /* As scenario files name them. */
 extern struct settings {
     double limit, settle, offset, bias, event;
+    double leap;     /* when a second is inserted into UTC, which the servers announce for a day; 0: never */
     long long date;  /* of true time zero, in seconds since 1970 */
     int raw_steered; /* CLOCK_MONOTONIC_RAW goes with the steered clock */
     int stamps;      /* SO_TIMESTAMPING is granted */

@@ -20,7 +20,8 @@ struct way {
 
 static struct server {
     struct way up, down;
-    expression *offset; /* of its clock */
+    expression *offset;                 /* of its clock */
+    expression *is_unsynchronised, *kisses; /* above zero: it says so; it answers RATE */
     stream random;
     long asked;
 } servers[MAX_SERVERS];
@@ -31,7 +32,7 @@ static struct timex kernel;
 static double error_rate; /* of the oscillator, in this second */
 static long single_shot, single_shot_rate;
 static double loop_offset, loop_rate;
-static int is_begun, is_reported;
+static int is_begun, is_reported, has_leapt;
 static struct datagram *under_way, *arrived;
 
 static double *errors, *frequencies;
@@ -73,7 +74,7 @@ static void set(const char *key, const char *text)
         const char *key;
         double *number;
     } numbers[] = {{"limit", &settings.limit}, {"settle", &settings.settle}, {"event", &settings.event}, {"offset", &settings.offset},
-        {"bias", &settings.bias}};
+        {"bias", &settings.bias}, {"leap", &settings.leap}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!strcmp(key, numbers[i].key)) {
             *numbers[i].number = atof(text);
@@ -98,6 +99,10 @@ static void set(const char *key, const char *text)
         last->down.delay = parsed(key, text);
     else if (last && !strcmp(key, "wrong"))
         last->offset = parsed(key, text);
+    else if (last && !strcmp(key, "unsynchronised"))
+        last->is_unsynchronised = parsed(key, text);
+    else if (last && !strcmp(key, "kiss"))
+        last->kisses = parsed(key, text);
     else if (last && !strcmp(key, "twice"))
         last->up.twice = last->down.twice = atof(text);
     else if (last && !strcmp(key, "overtaken"))
@@ -136,10 +141,28 @@ static double steered_rate(void)
     return (1 + error_rate) * (told + (double)single_shot_rate / 1e6);
 }
 
+/* What true time has gone back by. */
+static double leapt(double time)
+{
+    return settings.leap > 0 && time >= settings.leap;
+}
+
+/* A kernel that was told inserts the second at the end of its day. */
+static void leap(double before)
+{
+    double day = (floor((before + (double)settings.date) / 86400) + 1) * 86400 - (double)settings.date;
+    if (kernel.status & STA_INS && clocks.real >= day && !has_leapt) {
+        clocks.real--;
+        kernel.tai++;
+        has_leapt = 1;
+    }
+}
+
 static void advance(double interval)
 {
-    double steered = interval * steered_rate();
+    double steered = interval * steered_rate(), before = clocks.real;
     clocks.real += steered;
+    leap(before);
     clocks.monotonic += steered;
     clocks.raw += settings.raw_steered ? steered : interval * (1 + error_rate);
 }
@@ -161,7 +184,9 @@ static void second(void)
         kernel.status |= STA_UNSYNC;
     }
     if (seconds < (long)settings.limit) {
-        errors[seconds] = clocks.real - clocks.now - settings.bias;
+        /* Within the inserted second a clock may be on either side. */
+        double gone = clocks.now < settings.leap + 1 ? has_leapt : leapt(clocks.now);
+        errors[seconds] = clocks.real + gone - clocks.now - settings.bias;
         frequencies[seconds++] = steered_rate() - 1;
         if (trace)
             fprintf(trace, "%ld %.9e %.6e\n", seconds - 1, errors[seconds - 1], frequencies[seconds - 1]);
@@ -264,19 +289,26 @@ static void put_time(unsigned char *at, double time)
     put32(at + 4, (uint32_t)((time - whole) * 4294967296.0));
 }
 
+static int is_now(expression *what, struct server *server, double at)
+{
+    return what && value(what, at, &server->random) > 0;
+}
+
 /* A primary server's answer; its precision is 2^-23 s, below which stamps are noise. */
 static size_t answer(struct server *server, double at, const unsigned char *request, size_t length, unsigned char *out)
 {
     int version = request[0] >> 3 & 7;
     if (length < 48 || (request[0] & 7) != 3 || version < 1 || version > 4)
         return 0;
-    double its = at + (server->offset ? value(server->offset, at, &server->random) : 0);
+    double its = at - leapt(at) + (server->offset ? value(server->offset, at, &server->random) : 0);
+    int kisses = is_now(server->kisses, server, at), is_alarm = kisses || is_now(server->is_unsynchronised, server, at);
+    int announces = settings.leap > 0 && at < settings.leap && at >= settings.leap - 86400;
     memset(out, 0, 48);
-    out[0] = (unsigned char)(version << 3 | 4);
-    out[1] = 1;
+    out[0] = (unsigned char)((is_alarm ? 3 : announces) << 6 | version << 3 | 4);
+    out[1] = kisses ? 0 : is_alarm ? 16 : 1;
     out[2] = request[2];
     out[3] = (unsigned char)-23;
-    put32(out + 12, 0x7f7f0101);
+    put32(out + 12, kisses ? 0x52415445 : is_alarm ? 0x494e4954 : 0x7f7f0101);
     put_time(out + 16, its);
     memcpy(out + 24, request + 40, 8);
     put_time(out + 32, its + ldexp(uniform(&server->random), -23));
