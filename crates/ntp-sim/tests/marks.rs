@@ -3,7 +3,7 @@
 //! `bounds.md` says why they miss it.
 
 use ntp_sim::table::Polling::{Fixed, Free};
-use ntp_sim::table::{Polling, Row};
+use ntp_sim::table::{entries, line, Polling, Row};
 
 const TABLE: &str = include_str!("../table.txt");
 
@@ -97,10 +97,24 @@ fn a_millisecond_is_reached_no_later_than_by_chrony() {
     holds(|row| more(row, "1ms"), 70, 0.0, &missed);
 }
 
+/// In `correlated` nine seeds say little (see below).
 #[test]
 fn a_tenth_of_a_millisecond_is_reached_no_later_than_by_chrony() {
-    let missed = [("correlated", Fixed, 500.0), ("correlated", Free, 1850.0)];
-    holds(|row| more(row, "0.1ms"), 50, 0.0, &missed);
+    holds(|row| more(row, "0.1ms"), 50, 0.0, &[("correlated", Free, 2200.0)]);
+}
+
+/// Where queues fill and drain over 300 s it is chance when the error stays below 0.1 ms for a minute, and nine seeds say little of
+/// the median. chrony's is that of 200, and so is this.
+#[test]
+fn behind_correlated_queues_a_tenth_of_a_millisecond_is_reached_no_later_by_many_seeds() {
+    let mut entries = entries();
+    let entry =
+        entries.iter_mut().find(|entry| (entry.scenario.name.as_str(), entry.polling) == ("correlated", Free)).unwrap();
+    // The start is enough.
+    entry.scenario = entry.scenario.clone().watch(2_000, 4_000);
+    let line = line(entry, 200, || ()).to_string();
+    let row = Row::parse(&line).unwrap();
+    assert!(more(&row, "0.1ms").unwrap() <= 0.0, "{line}");
 }
 
 #[test]
