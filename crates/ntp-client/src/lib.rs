@@ -84,7 +84,7 @@
 //! | nothing about us on the wire (§5.1) | a request is version, mode and a nonce |
 //! | a restart opens no door (§5.2) | of any size is only the first correction, and that only by a [`quorum`](ntp_discipline::Policy::quorum); [`known_lag`] |
 //! | attacks are seen (§5.3) | [`Event`], [`Counters`], [`Ignored`] |
-//! | kisses are obeyed, forged ones are not (§5.4) | `RATE` for good, `DENY` and `RSTR` for ever, after origin and MAC |
+//! | kisses are obeyed, forged ones are not (§5.4) | `RATE` until requests went well, each time twice as many, `DENY` and `RSTR` for ever, after origin and MAC |
 //! | no Autokey, no broadcast, no symmetric peers, no mode 6 or 7 (§3.4, §4.2, §5.5, §5.6) | there is no code for them |
 //! | a random port (RFC 9109) | [`Request::fresh_port`] advises a new one for every poll |
 

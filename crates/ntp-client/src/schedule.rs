@@ -21,6 +21,9 @@ const KISS_POLL_CEILING: Poll = Poll::DEFAULT_MAX;
 const SPREAD_DIVISOR: u64 = 64;
 /// Every interval is longer than its exponent says by this part, 1.8 %: the load that other clients put on servers.
 const STRETCH_DIVISOR: u32 = 56;
+/// Good replies in a row after which a server that sent `RATE` is asked twice as often again. Each time that was too early they
+/// become twice as many: whoever limits for good sends ever fewer kisses, and who was short of breath is asked as before.
+const PATIENCE: u32 = 2;
 /// Good replies during which the discipline may ask for shorter intervals than the operator's, when `iburst` is on: it
 /// learns the frequency within the first minutes by them.
 const WARM_UP: u8 = 12;
@@ -40,6 +43,11 @@ pub(crate) struct Schedule {
     poll: Poll,
     /// What the server wants at the least, raised by `RATE`.
     floor: Poll,
+    /// Good replies it takes until that is lowered, none before the first `RATE`; those since it was raised or lowered; and
+    /// whether it was lowered since it was raised.
+    patience: u32,
+    kept: u32,
+    is_lowered: bool,
     reach: Reach,
     unanswered: u32,
     volley: Option<Volley>,
@@ -84,6 +92,9 @@ impl Schedule {
             burst_interval: config.burst_interval,
             poll: config.min_poll,
             floor: Poll::MIN,
+            patience: 0,
+            kept: 0,
+            is_lowered: false,
             reach: Reach::default(),
             unanswered: 0,
             volley: None,
@@ -171,6 +182,7 @@ impl Schedule {
             let was_reachable = self.reach.is_reachable();
             self.reach.mark();
             self.warm_up = self.warm_up.saturating_sub(1);
+            self.relent();
             let has_saved = self.has_saved_a_volley();
             match &mut self.volley {
                 Some(volley) => {
@@ -179,15 +191,31 @@ impl Schedule {
                         self.volley = None;
                     }
                 }
-                None if self.iburst && !was_reachable && has_saved => self.start_volley(),
+                None if self.iburst && !was_reachable && has_saved && self.patience == 0 => self.start_volley(),
                 None => {}
             }
         }
         self.settle();
     }
 
+    /// One more good reply: after some the server may be asked more often again.
+    fn relent(&mut self) {
+        if self.floor == Poll::MIN {
+            return;
+        }
+        self.kept = self.kept.saturating_add(1);
+        if self.kept >= self.patience {
+            let floor = self.floor.shorter();
+            self.floor = if floor > self.min_poll { floor } else { Poll::MIN };
+            (self.kept, self.is_lowered) = (0, true);
+        }
+    }
+
     /// The server asks for fewer requests and names an interval.
     pub(crate) fn handle_slow_down(&mut self, asked: Poll) {
+        let patience = self.patience.max(PATIENCE);
+        self.patience = if self.is_lowered { patience.saturating_mul(2) } else { patience };
+        (self.kept, self.is_lowered) = (0, false);
         self.unanswered = 0;
         self.volley = None;
         self.warm_up = 0;
@@ -243,7 +271,7 @@ impl Schedule {
         // Silence may have been ours.
         self.unanswered = 0;
         self.volley = None;
-        if self.iburst && self.floor == Poll::MIN {
+        if self.iburst && self.patience == 0 {
             self.start_volley();
         }
         (self.anchor, self.due, self.soon, self.left) = (None, Some(due), None, None);
@@ -333,6 +361,8 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    use std::vec::Vec;
+
     use super::*;
 
     /// Asks so often at a shorter interval; when the next request falls thereafter, in seconds from the last before.
@@ -358,5 +388,40 @@ mod tests {
         assert!((next_after(0) - beat).abs() < spread, "{}", next_after(0));
         assert!((next_after(1) - 2.0 * beat).abs() < 2.0 * spread, "{}", next_after(1));
         assert!((next_after(2) - 130.0 - beat).abs() < spread + 4.0, "{}", next_after(2));
+    }
+
+    /// The seconds of all requests to a server that answers `RATE` as long as `is_too_much` says so of the time and the interval.
+    fn asked(hours: u64, is_too_much: impl Fn(f64, Poll) -> bool) -> (Vec<f64>, usize) {
+        let config =
+            SourceConfig { min_poll: Poll::from_log2(6), max_poll: Poll::from_log2(6), ..SourceConfig::default() };
+        let mut schedule = Schedule::new(&config, Instant::ZERO, 1);
+        let (mut times, mut kisses) = (Vec::new(), 0);
+        while let Some(due) = schedule.due().filter(|due| due.as_nanos() < hours * 3_600_000_000_000) {
+            let time = due.since(Instant::ZERO).as_secs_f64();
+            times.push(time);
+            let poll = schedule.poll();
+            let _ = schedule.handle_sent(due, false);
+            if is_too_much(time, poll) {
+                kisses += 1;
+                schedule.handle_slow_down(poll);
+            } else {
+                schedule.handle_answer(true);
+            }
+        }
+        (times, kisses)
+    }
+
+    #[test]
+    fn a_server_that_was_short_of_breath_is_asked_as_before() {
+        let (times, kisses) = asked(10, |time, _| time > 3_600.0 && time < 7_200.0);
+        assert!((5..=7).contains(&kisses), "{kisses}");
+        let last: Vec<_> = times.iter().rev().take(10).collect();
+        assert!((last[0] - last[9]) / 9.0 < 70.0, "{last:?}");
+    }
+
+    #[test]
+    fn one_that_limits_for_good_sends_ever_fewer_kisses() {
+        let [day, month] = [24, 720].map(|hours| asked(hours, |_, poll| poll < Poll::from_log2(8)).1);
+        assert!(day < 12 && month < day + 6, "{day} {month}");
     }
 }

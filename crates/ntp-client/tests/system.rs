@@ -382,5 +382,5 @@ fn a_server_that_asked_for_fewer_requests_gets_no_volley_on_waking() {
     world.run_for(HOUR);
     world.system.handle_suspended(Duration::from_secs(60), world.now);
     let asked = woken(&mut world, server);
-    assert!(asked[0] < 0.1 && asked.get(1).map_or(true, |second| *second > 20.0), "{asked:?}");
+    assert!(asked[0] < 0.1 && asked.get(1).map_or(true, |second| *second > 10.0), "{asked:?}");
 }

@@ -116,15 +116,17 @@ fn a_silence_in_which_nothing_was_saved_brings_no_volley() {
 }
 
 #[test]
-fn a_server_that_is_content_with_a_slower_rate_is_kept_at_it() {
+fn a_server_that_limits_for_good_is_asked_too_often_ever_less() {
     let mut world = World::new();
-    let server = world.serve("192.0.2.1:123", |request, time, count| {
-        let bytes = if count == 0 { kiss(request, b"RATE") } else { answer(request, time, ROUND_TRIP) };
-        vec![(ROUND_TRIP, bytes)]
+    let mut last: Option<NtpTimestamp> = None;
+    let server = world.serve("192.0.2.1:123", move |request, time, _| {
+        let is_early = last.replace(time).is_some_and(|last| time.since(last) < NtpDuration::from_seconds_f64(30.0));
+        vec![(ROUND_TRIP, if is_early { kiss(request, b"RATE") } else { answer(request, time, ROUND_TRIP) })]
     });
     world.add(server, config(4, 4, false));
-    world.run_for(HOUR);
-    assert!(world.gaps(server).iter().all(|gap| (31.9..=33.2).contains(gap)), "{:?}", world.gaps(server));
+    world.run_for(24 * HOUR);
+    let early = world.gaps(server).iter().filter(|gap| **gap < 30.0).count();
+    assert!((5..=15).contains(&early), "{early}");
 }
 
 /// A poll field of 0x7f, in a kiss or in an ordinary reply, is no reason to fall silent for 68 years.
@@ -138,8 +140,8 @@ fn the_poll_field_of_a_reply_has_a_bound() {
     });
     world.add(server, config(6, 10, false));
     world.run_for(HOUR * 3);
-    assert!(world.gaps(server).iter().all(|gap| (1_024.0..=1_060.0).contains(gap)), "{:?}", world.gaps(server));
-    assert!(world.accepted >= 9);
+    assert!(world.gaps(server).iter().all(|gap| *gap <= 1_060.0), "{:?}", world.gaps(server));
+    assert!(world.gaps(server)[0] >= 1_024.0 && world.accepted >= 9);
 }
 
 #[test]
