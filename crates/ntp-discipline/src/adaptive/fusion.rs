@@ -15,7 +15,7 @@ use super::engine::known_frequency;
 use super::joint::Joint;
 use super::observation::Observation;
 use super::outcast::Outcast;
-use super::select::{keep, select, Asymmetry, Selection};
+use super::select::{keep, select, size, Asymmetry, Selection};
 use super::setup::PATIENCE;
 use super::source::{Source, Taken};
 use super::steering::Pace;
@@ -141,7 +141,7 @@ impl<const N: usize> Fusion<N> {
     /// How many sources stand behind the estimate.
     #[allow(clippy::cast_possible_truncation)] // at most N
     pub(super) fn standing_behind(&self) -> u32 {
-        self.members.iter().filter(|&&is| is).count() as u32
+        size(&self.members) as u32
     }
 
     /// What a sample of a source is worth: the typical excess delay of its path. One that is no member is worth no more than the
@@ -171,7 +171,7 @@ impl<const N: usize> Fusion<N> {
             *slot = own + libm::fabs(bias) + drift.to_seconds_f64();
         }
         sort(&mut distances, |a, b| a.total_cmp(b).is_lt());
-        let count = self.members.iter().filter(|&&is| is).count();
+        let count = size(&self.members);
         let liars = count.saturating_sub(1) / 2;
         distances.get(liars).copied().unwrap_or(f64::INFINITY)
     }
@@ -265,7 +265,7 @@ impl<const N: usize> Fusion<N> {
     /// What the votes mean for the source whose sample it was; whether the joint estimate was built anew.
     fn vote(&mut self, sources: &mut [Source], index: usize, now: Instant) -> bool {
         let agrees = self.selection.agreeing.get(index).copied().unwrap_or(false);
-        let is_member = self.members.get(index).copied().unwrap_or(false);
+        let is_member = self.is_member(index);
         let Some(source) = sources.get_mut(index) else { return false };
         if agrees {
             source.outvoted = 0;
@@ -308,8 +308,7 @@ impl<const N: usize> Fusion<N> {
 
     /// Takes a member's sample into the joint estimate.
     fn fuse(&mut self, sources: &mut [Source], index: usize, taken: &Taken, now: Instant) -> Fused {
-        let is = |set: &[bool; N]| set.get(index).copied().unwrap_or(false);
-        if !is(&self.members) || !is(&self.selection.agreeing) {
+        if !self.selection.agreeing.get(index).copied().unwrap_or(false) {
             return Fused::No;
         }
         let Some(source) = sources.get(index) else { return Fused::No };
@@ -335,7 +334,7 @@ impl<const N: usize> Fusion<N> {
             return Fused::Yes;
         }
         let astray = self.member_indices().filter(|&i| sources.get(i).is_some_and(|source| source.misfits >= ASTRAY));
-        if 2 * astray.count() <= self.members.iter().filter(|&&is| is).count() {
+        if 2 * astray.count() <= size(&self.members) {
             return Fused::No;
         }
         // Most members at once: it was our own clock that jumped, or its frequency.

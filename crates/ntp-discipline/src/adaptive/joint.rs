@@ -48,6 +48,14 @@ pub(crate) struct Member {
     pub(crate) ln_weights: [f64; MEMBERS],
 }
 
+/// The frequency that the members' witnesses found, on average by what each knows, and its variance.
+pub(crate) fn common_frequency<const N: usize>(members: &[Option<Member>; N]) -> (f64, f64) {
+    let known = || members.iter().flatten();
+    let precision = |m: &Member| 1.0 / (m.frequency_deviation * m.frequency_deviation).max(LEAST_VARIANCE);
+    let total: f64 = known().map(precision).sum::<f64>().max(f64::MIN_POSITIVE);
+    (known().map(|m| precision(m) * m.frequency).sum::<f64>() / total, 1.0 / total)
+}
+
 /// One filter of the bank: mean and covariance of (x, f, b₁ … b_N). Sources that are not members have zeros.
 #[derive(Debug, Clone, Copy)]
 struct Filter<const N: usize> {
@@ -173,12 +181,9 @@ impl<const N: usize> Joint<N> {
     ///
     /// `old` are the biases known before, kept where given.
     pub(crate) fn build(members: &[Option<Member>; N], old: &[f64; N]) -> Self {
-        let known = || members.iter().flatten();
-        let precision = |m: &Member| 1.0 / (m.frequency_deviation * m.frequency_deviation).max(LEAST_VARIANCE);
-        let total: f64 = known().map(precision).sum::<f64>().max(f64::MIN_POSITIVE);
-        let frequency = known().map(|m| precision(m) * m.frequency).sum::<f64>() / total;
-        let middle = known().next().map_or(0.0, |m| m.offset);
-        let core = Estimate { offset: middle, frequency, xx: DIFFUSE, xf: 0.0, ff: (1.0 / total).max(LEAST_VARIANCE) };
+        let (frequency, variance) = common_frequency(members);
+        let middle = members.iter().flatten().next().map_or(0.0, |m| m.offset);
+        let core = Estimate { offset: middle, frequency, xx: DIFFUSE, xf: 0.0, ff: variance.max(LEAST_VARIANCE) };
         let mut filter = Filter::zero(core);
         let mut walks = [0.0; N];
         for (i, member) in members.iter().enumerate() {

@@ -5,8 +5,8 @@
 
 use ntp_types::Instant;
 
-use super::bank::LEAST_VARIANCE;
 use super::fusion::{Fused, Fusion};
+use super::joint::common_frequency;
 use super::source::{Source, Taken};
 use super::voters::{as_member, MARGIN};
 
@@ -73,27 +73,24 @@ impl<const N: usize> Fusion<N> {
 
     /// Whether a source has been out for long enough to be seen to run as the members' witnesses do, and does.
     fn runs_along(&mut self, sources: &[Source], index: usize, now: Instant) -> bool {
-        let (Some(source), Some(estimate)) = (sources.get(index), self.estimate(sources, now)) else { return false };
-        let members = self.as_members(sources, true, now);
-        let Some(outcast) = self.outcasts.get_mut(index) else { return false };
+        let (Some(source), Some(outcast)) = (sources.get(index), self.outcasts.get_mut(index)) else { return false };
         if source.outvoted < SETTLED || source.witness.samples() < u32::from(SETTLED) || source.is_young() {
             outcast.stood = None;
+            return false;
+        }
+        let Some(estimate) = self.estimate(sources, now) else { return false };
+        let members = self.as_members(sources, true, now);
+        if members.iter().all(Option::is_none) {
             return false;
         }
         let own = as_member(source, self.asymmetry, true, now);
         let deviation = libm::hypot(own.deviation, MARGIN * libm::sqrt(estimate.xx));
         let stands = Stand { at: now, apart: own.offset - estimate.offset, deviation };
+        let Some(outcast) = self.outcasts.get_mut(index) else { return false };
         let stood = *outcast.stood.get_or_insert(stands);
 
-        let precision = |deviation: f64| 1.0 / (deviation * deviation).max(LEAST_VARIANCE);
-        let (sum, total) = members.iter().flatten().fold((0.0, 0.0), |(sum, total), member| {
-            let precision = precision(member.frequency_deviation);
-            (sum + precision * member.frequency, total + precision)
-        });
-        if total <= 0.0 {
-            return false;
-        }
-        let (rate, known) = (sum / total, libm::sqrt(1.0 / total));
+        let (rate, variance) = common_frequency(&members);
+        let known = libm::sqrt(variance);
         let left = libm::hypot(stands.deviation, stood.deviation);
         let is_known = own.frequency_deviation <= KNOWN * known
             && left <= STAYED * known * stands.at.since(stood.at).as_secs_f64();

@@ -54,6 +54,13 @@ pub(crate) struct Witnessed {
     pub(crate) frequency: f64,
 }
 
+impl Witnessed {
+    /// Those of a set whose intervals allow where the clock stands.
+    fn agreeing<const N: usize>(self, intervals: &[(f64, f64); N], set: &[bool; N]) -> [bool; N] {
+        overlapping(intervals, set, &around(self.offset, HARD_WIDTH * self.deviation))
+    }
+}
+
 /// What the votes found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Selection<const N: usize> {
@@ -123,8 +130,7 @@ pub(crate) fn select<const N: usize>(
     if !majority {
         // Once a majority stood behind the clock, the clock is one more witness.
         let Some(clock) = clock else { return Selection { possible, ..none } };
-        let own = around(clock.offset, HARD_WIDTH * clock.deviation);
-        possible = keep(&live, |i| hard.get(i).is_some_and(|interval| overlap(interval, &own)));
+        possible = clock.agreeing(&hard, &live);
         let consistent = size(&possible);
         majority = 2 * (consistent + 1) > count + 1 && consistent > 0;
         if !majority {
@@ -132,7 +138,8 @@ pub(crate) fn select<const N: usize>(
         }
     }
 
-    let agree = |possible: &[bool; N]| agreeing_offsets(candidates, possible, count, clock, asymmetry);
+    let fine = candidates.map(|c| around(c.offset, width(&c) * deviation(&c, asymmetry)));
+    let agree = |possible: &[bool; N]| agreeing_offsets(candidates, possible, &fine, count, clock, asymmetry);
     let mut agreeing = agree(&possible);
     if agreeing.is_none() {
         // Who is near and wrong may leave out one that is near and right. Then the far ones tell, if with those that they agree
@@ -144,7 +151,8 @@ pub(crate) fn select<const N: usize>(
             (possible, agreeing) = (other, Some(agree));
         }
     }
-    let agreeing = agreeing.unwrap_or_else(|| with_the_clock(candidates, &possible, clock, asymmetry));
+    // Where no majority agrees, those that agree with the clock, if it is a witness.
+    let agreeing = agreeing.unwrap_or_else(|| clock.map_or(possible, |clock| clock.agreeing(&fine, &possible)));
     let agreeing = agreeing_frequencies(candidates, agreeing, count, clock);
     Selection { possible, agreeing, majority }
 }
@@ -153,11 +161,11 @@ pub(crate) fn select<const N: usize>(
 fn agreeing_offsets<const N: usize>(
     candidates: &[Candidate; N],
     possible: &[bool; N],
+    fine: &[(f64, f64); N],
     count: usize,
     clock: Option<Witnessed>,
     asymmetry: Asymmetry,
 ) -> Option<[bool; N]> {
-    let fine = fine(candidates, asymmetry);
     // One that does not agree with the steered clock may not bridge between those that do and those that were expelled.
     let voters = keep(possible, |i| {
         let agrees = |c: &Candidate, clock: Witnessed| {
@@ -168,34 +176,18 @@ fn agreeing_offsets<const N: usize>(
     let near = clock.map(|clock| clock.offset);
     // Where they are no majority by themselves, all have a voice again: else a clock that followed liars would keep them.
     for voters in [&voters, possible] {
-        let (depth, agreeing) = deepest(&fine, voters, near);
+        let (depth, agreeing) = deepest(fine, voters, near);
         if 2 * depth > count || count == 1 {
-            let with = tighter(candidates, possible, &fine, &agreeing, asymmetry);
+            let with = tighter(candidates, possible, fine, &agreeing, asymmetry);
             return with.filter(|with| 2 * size(with) > count).or(Some(agreeing));
         }
     }
     None
 }
 
-/// Where no majority agrees: those that agree with the clock, if it is a witness.
-fn with_the_clock<const N: usize>(
-    candidates: &[Candidate; N],
-    possible: &[bool; N],
-    clock: Option<Witnessed>,
-    asymmetry: Asymmetry,
-) -> [bool; N] {
-    let Some(clock) = clock else { return *possible };
-    let (fine, own) = (fine(candidates, asymmetry), around(clock.offset, HARD_WIDTH * clock.deviation));
-    keep(possible, |i| fine.get(i).is_some_and(|interval| overlap(interval, &own)))
-}
-
-/// To what accuracy a source has to agree, in deviations.
+/// What a source may differ by without being wrong, one deviation.
 fn deviation(candidate: &Candidate, asymmetry: Asymmetry) -> f64 {
     libm::hypot(candidate.deviation, asymmetry.of(candidate.delay))
-}
-
-fn fine<const N: usize>(candidates: &[Candidate; N], asymmetry: Asymmetry) -> [(f64, f64); N] {
-    candidates.map(|c| around(c.offset, width(&c) * deviation(&c, asymmetry)))
 }
 
 /// Where the source whose delay leaves its path the least asymmetry is not among those that agree: those that can agree with
@@ -223,7 +215,7 @@ fn tighter<const N: usize>(
         return None;
     }
     let own = fine.get(index)?;
-    let with = keep(possible, |i| fine.get(i).is_some_and(|interval| overlap(interval, own)));
+    let with = overlapping(fine, possible, own);
     let (_, with) = deepest(fine, &with, Some(tight.offset));
     with.get(index).copied().unwrap_or(false).then_some(with)
 }
@@ -265,6 +257,11 @@ fn overlap(a: &(f64, f64), b: &(f64, f64)) -> bool {
     a.0 <= b.1 && b.0 <= a.1
 }
 
+/// Those of a set whose intervals overlap with one.
+fn overlapping<const N: usize>(intervals: &[(f64, f64); N], set: &[bool; N], with: &(f64, f64)) -> [bool; N] {
+    keep(set, |i| intervals.get(i).is_some_and(|interval| overlap(interval, with)))
+}
+
 /// The sets of more than half of the voters whose intervals meet.
 fn majorities<'a, const N: usize>(
     intervals: &'a [(f64, f64); N],
@@ -281,7 +278,7 @@ fn meeting<const N: usize>(intervals: &[(f64, f64); N], voters: &[bool; N], at: 
 }
 
 /// How many a set has.
-fn size<const N: usize>(set: &[bool; N]) -> usize {
+pub(crate) fn size<const N: usize>(set: &[bool; N]) -> usize {
     set.iter().filter(|&&is| is).count()
 }
 

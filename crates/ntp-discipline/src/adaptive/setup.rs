@@ -4,7 +4,7 @@ use ntp_types::{Instant, NtpDuration};
 
 use super::fusion::{Fused, Fusion};
 use super::joint::Joint;
-use super::select::Candidate;
+use super::select::{size, Candidate};
 use super::source::{Source, Taken};
 use super::voters::smeared;
 use crate::policy::Policy;
@@ -38,7 +38,7 @@ impl<const N: usize> Fusion<N> {
             };
             let (awaited, answered) = open.fold((0, 0), count);
             // Whom more than half of all agree with, nobody who is late can out-vote.
-            let agreeing = self.selection.agreeing.iter().filter(|&&is| is).count();
+            let agreeing = size(&self.selection.agreeing);
             let stands = self.selection.majority && 2 * agreeing > awaited;
             if live < awaited && !stands && (waited < PATIENCE || 2 * live <= answered) {
                 return if self.leader == Some(index) { Fused::Yes } else { Fused::No };
